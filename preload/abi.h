@@ -1,0 +1,244 @@
+/* The contract between the shim and the stack server: the shared region, the control messages, the
+ * names. src/shm/layout.ts says the same for the other side; test/abi.ts compares the two.
+ *
+ * One region (a sealed, sparse memfd) per stack. Only offsets, never pointers. "Server's" words are
+ * written by the stack server alone and never read back by it; "program's" words are written by the
+ * shim, and the server copies and checks each one. Every struct starts on a cache line. */
+#ifndef IOTH_ABI_H
+#define IOTH_ABI_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ABI_MAGIC   0x68746f69u /* "ioth" */
+#define ABI_VERSION 1u
+
+#define ABI_RECORDS 16384u /* virtual sockets per stack */
+#define ABI_CALLS   1024u  /* calls in flight per stack */
+#define ABI_SLOTS   4096u  /* attached processes per stack */
+
+#define ABI_CALLS_OFFSET   4096u
+#define ABI_RECORDS_OFFSET (ABI_CALLS_OFFSET + ABI_CALLS * 512u)
+#define ABI_CHUNKS_OFFSET  0x1000000u
+#define ABI_REGION_SIZE    0x80000000u
+
+/* ---- names: abstract AF_UNIX addresses, without the leading zero byte --------------------------
+ * ioth/STACK/RECORD.GENERATION  the program's end of a socket it made; the server's end of one it
+ *                               delivers to accept()
+ * ioth/STACK/conn               SOCK_STREAM listener: a program's end connects here
+ * ioth/STACK/kick               SOCK_DGRAM: one byte wakes the stack thread
+ * ioth/STACK/ctl                SOCK_SEQPACKET: attach
+ * The last three also stand as paths conn, kick, ctl in the stack's directory (IOTH_DIR). */
+#define ABI_NAME_PREFIX "ioth/"
+
+/* ---- environment of the program ---------------------------------------------------------------- */
+#define ENV_STACK "IOTH_STACK" /* the stack's name: 16 hexadecimal digits */
+#define ENV_DIR   "IOTH_DIR"   /* the stack's directory */
+#define ENV_TOKEN "IOTH_TOKEN" /* 32 hexadecimal digits: lets another uid attach */
+#define ENV_SHIM  "IOTH_SHIM"  /* absolute path of libioth.so */
+#define ENV_MODE  "IOTH_MODE"  /* "native" keeps every socket in native mode */
+
+/* ---- the header (offset 0) --------------------------------------------------------------------- */
+enum server_state { SERVER_STARTING = 0, SERVER_RUNNING = 1, SERVER_DEAD = 2 };
+
+struct region {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t state; /* enum server_state; the undertaker writes SERVER_DEAD */
+	uint32_t plug;  /* 1-byte messages that take POLLOUT away, the canary among them; 0: native only */
+	uint32_t reserved[12];
+	/* 64: the stack thread sets it before it sleeps; whoever swaps 1 to 0 kicks. */
+	uint32_t asleep;
+	uint32_t pad0[15];
+	/* 128: work, three levels of bits. To post record r: set bit r in work_dirty, then bit r/32 in
+	 * work_summary, then bit r/1024 in work_top, always all three (a poster may be killed between
+	 * them), then kick. The server swaps each to 0 from the top down. */
+	uint32_t work_top;
+	uint32_t pad1[15];
+	uint32_t work_summary[16];
+	/* 256: calls, two levels, in the same manner. */
+	uint32_t call_top;
+	uint32_t pad2[15];
+	uint32_t call_dirty[32];
+	uint32_t pad3[16];
+	uint32_t work_dirty[512]; /* 512 */
+};
+static_assert(offsetof(struct region, asleep) == 64, "asleep");
+static_assert(offsetof(struct region, work_top) == 128, "work_top");
+static_assert(offsetof(struct region, work_summary) == 192, "work_summary");
+static_assert(offsetof(struct region, call_top) == 256, "call_top");
+static_assert(offsetof(struct region, call_dirty) == 320, "call_dirty");
+static_assert(offsetof(struct region, work_dirty) == 512, "work_dirty");
+static_assert(sizeof(struct region) <= ABI_CALLS_OFFSET, "header");
+
+/* ---- calls (512 bytes each) --------------------------------------------------------------------
+ * word = state | slot << 8, so that a block whose owner dies is found at any moment.
+ * FREE --claim (CAS)--> CLAIMED --post--> POSTED --server--> DONE --read--> FREE
+ * POSTED --caller gives up (CAS, then posts again)--> ABANDONED --server--> FREE
+ * POSTED --the server died (undertaker)--> DEAD; it stays so. */
+enum call_state {
+	CALL_FREE = 0,
+	CALL_CLAIMED = 1,
+	CALL_POSTED = 2,
+	CALL_DONE = 3,
+	CALL_ABANDONED = 4,
+	CALL_DEAD = 5,
+};
+
+enum call_op {
+	OP_SOCKET = 1,      /* arg0 family, arg1 type, arg2 protocol, arg3 mode; arg4: 0, or 1 + a record
+			     * whose options and local name are taken over (arg5 its generation).
+			     * result: record; generation is set */
+	OP_RETIRE = 2,      /* the record's name could not be bound: forget it */
+	OP_BIND = 3,        /* data: sockaddr */
+	OP_CONNECT = 4,     /* data: sockaddr; arg0: 1 = answer when decided, 0 = answer at once */
+	OP_LISTEN = 5,      /* arg0 backlog */
+	OP_SHUTDOWN = 6,    /* arg0 how */
+	OP_SETSOCKOPT = 7,  /* arg0 level, arg1 name; data: value */
+	OP_GETSOCKOPT = 8,  /* arg0 level, arg1 name, arg2 room; data: value */
+	OP_WAIT = 9,        /* arg0 enum wait_for; arg1 ms (closed only). Answered when it is so. */
+	OP_NATIVE = 10,     /* go native; arg0: messages (canary, plug) to throw away before text */
+	OP_DISCONNECT = 11, /* connect() to AF_UNSPEC */
+	OP_OUTQ = 12,       /* result: bytes in the send queue not acknowledged; arg0 out: not sent */
+};
+
+enum wait_for { WAIT_CONNECTED = 1, WAIT_SPACE = 2, WAIT_CLOSED = 3 };
+
+struct call {
+	uint32_t word; /* futex */
+	uint32_t op;
+	uint32_t record;
+	uint32_t generation;
+	int32_t result; /* >= 0, or a negative errno */
+	int32_t arg[6];
+	uint32_t data_len; /* in: bytes given; out: bytes returned */
+	uint32_t pad[4];
+	uint8_t data[448];
+};
+static_assert(sizeof(struct call) == 512, "struct call");
+static_assert(offsetof(struct call, arg) == 20 && offsetof(struct call, data) == 64, "call");
+
+/* ---- socket records (512 bytes each) ----------------------------------------------------------- */
+enum record_state {
+	RECORD_FREE = 0,
+	RECORD_OPEN = 1,       /* made, maybe bound */
+	RECORD_LISTENING = 2,
+	RECORD_CONNECTING = 3,
+	RECORD_CONNECTED = 4,  /* until both ends are gone; flags say more */
+	RECORD_DELIVERED = 5,  /* waits in the listener's queue; the acceptor makes it CONNECTED (CAS) */
+	RECORD_DELIVERED_NATIVE = 6, /* the same, and it is in native mode */
+};
+
+enum record_flag {
+	FLAG_EOF = 1,        /* the peer's FIN: no text comes after rx_tail */
+	FLAG_DEAD = 2,       /* reset, refused or timed out; so_error has the cause */
+	FLAG_SHUT_WR = 4,    /* no more may be written */
+	FLAG_WANT_ACCEPT = 8, /* the server has connections that did not fit the listener's backlog */
+	FLAG_NATIVE_ACCEPT = 16, /* connections accepted here start in native mode */
+	FLAG_SHUT_RD = 32,
+};
+
+enum record_mode { MODE_RING = 0, MODE_NATIVE = 1 };
+
+/* The upper half of rx_head. The low half counts bytes read, modulo 2^32. */
+#define HEAD_NATIVE (1ull << 63)      /* readers use the AF_UNIX socket; the ring is the server's */
+#define HEAD_EPOCH  (1ull << 32)      /* added each time the ring moves: an old reader's swap fails */
+
+/* A ring's place: region offset / 4096 in the upper 27 bits, log2 of its size in the lower 5. 0: none. */
+#define GEOM_OFFSET(g) ((size_t)((g) >> 5) << 12)
+#define GEOM_SIZE(g)   (1u << ((g) & 31))
+
+/* A lock word: 0 free; else slot << 19 | thread (19 bits, not 0), and LOCK_WAITERS. */
+#define LOCK_WAITERS 0x80000000u
+#define LOCK_SLOT(w) (((w) >> 19) & 0xfffu)
+#define LOCK_SERVER  0x7ff80000u /* slot 4095 is the server's own */
+
+struct abi_addr {
+	uint16_t family;
+	uint16_t port; /* network order */
+	uint32_t scope_id;
+	uint8_t addr[16]; /* IPv4 in the first four */
+};
+
+struct record {
+	/* 0: identity, the server's */
+	uint32_t generation;
+	uint32_t state; /* DELIVERED -> CONNECTED is the acceptor's, by CAS */
+	uint32_t flags;
+	uint32_t so_error; /* the shim swaps it to 0 */
+	uint16_t family;
+	uint16_t type;
+	uint32_t protocol;
+	uint32_t listener; /* for a delivered one: the listener's record */
+	uint32_t linger;   /* 0: off, or 0 seconds; else SO_LINGER's seconds: close() waits */
+	uint32_t pad0[8];
+	/* 64: names, the server's */
+	struct abi_addr local;
+	struct abi_addr peer;
+	uint32_t pad1[4];
+	/* 128: the writer's, the program's */
+	uint32_t wlock; /* futex */
+	uint32_t tx_tail;
+	uint32_t plugged; /* the program sets it when plug - 1 messages lie in the socket; the server clears it */
+	uint32_t mode;    /* enum record_mode; changes to native once, under both locks */
+	uint32_t closing; /* a hint: some copy was closed, probe */
+	uint32_t accepted; /* the acceptor sent its canary; before that the server sends no token */
+	uint32_t more;    /* the last write said MSG_MORE: a short segment may wait for the next */
+	uint32_t pad2[9];
+	/* 192: the reader's, the program's */
+	uint64_t rx_head;
+	uint32_t rlock; /* futex; for taking tokens and changing the mode, never for copying */
+	uint32_t pad3[13];
+	/* 256: receive ring, the server's, but for rung */
+	uint32_t rx_tail;
+	uint32_t rx_geom;
+	uint32_t rung;      /* tokens in the socket (0 to 2): the server adds, the holder of rlock takes */
+	uint32_t rx_notify; /* post work when rx_head gets here or beyond */
+	uint32_t pad4[12];
+	/* 320: send ring, the server's */
+	uint32_t tx_head;
+	uint32_t tx_geom;
+	uint32_t tx_limit; /* bytes a writer may have in the ring (SO_SNDBUF), at most its size */
+	uint32_t pad5[45];
+};
+static_assert(sizeof(struct record) == 512, "struct record");
+static_assert(offsetof(struct record, local) == 64 && offsetof(struct record, peer) == 88, "names");
+static_assert(offsetof(struct record, wlock) == 128, "writer's line");
+static_assert(offsetof(struct record, rx_head) == 192, "reader's line");
+static_assert(offsetof(struct record, rx_tail) == 256, "receive ring");
+static_assert(offsetof(struct record, tx_head) == 320, "send ring");
+static_assert(sizeof(struct abi_addr) == 24, "struct abi_addr");
+static_assert(ABI_RECORDS_OFFSET + ABI_RECORDS * 512u <= ABI_CHUNKS_OFFSET, "records");
+
+/* ---- what a virtual socket is to the kernel ----------------------------------------------------
+ * SOCK_STREAM: unconnected, bound to its name. Everything else (UDP, raw, ping, netlink) is a
+ * SOCK_SEQPACKET connected to the server within socket(): a SOCK_DGRAM tells the server nothing when
+ * the program closes it. */
+#define ABI_UNIX_TYPE(type) ((type) == 1 /* SOCK_STREAM */ ? 1 : 5 /* SOCK_SEQPACKET */)
+
+/* ---- control messages (SOCK_SEQPACKET, one request and one reply per connection) ---------------- */
+enum ctl_op {
+	CTL_ATTACH = 1, /* a new image: reply with slot and the region's memfd */
+	CTL_SLOT = 2,   /* a fork child that has the region mapped: reply with slot */
+	CTL_LAUNCH = 3, /* the launcher: request carries the seccomp listener, if there is one */
+	CTL_FAULT = 4,  /* tests (server started with IOTH_FAULTS=1): arg = enum ctl_fault */
+};
+
+struct ctl_request {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t op;
+	uint32_t arg;
+	uint8_t token[16]; /* ENV_TOKEN's bytes */
+};
+
+struct ctl_reply {
+	uint32_t magic;
+	int32_t result; /* 0, or a negative errno */
+	uint32_t slot;
+	uint32_t region_size;
+};
+static_assert(sizeof(struct ctl_request) == 32 && sizeof(struct ctl_reply) == 16, "control");
+
+#endif

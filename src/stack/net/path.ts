@@ -1,0 +1,53 @@
+import type { Address } from '../../wire/address.ts'
+
+/**
+ * The way to one destination from one source address: route, link and neighbor, looked up once and kept by its
+ * users (a TCP connection keeps one). A datagram is built where it will be sent from:
+ *
+ *   const at = path.open(headerLength + n)     // -1: the link has no room now, try when it has
+ *   …write the transport header at path.bytes[at], text behind it…
+ *   path.close(headerLength + n, gsoSize, 16)  // IP header, checksum (or its offload), link header; off it goes
+ *
+ * Nothing else may be opened on the same link between the two.
+ */
+export interface Path {
+  readonly src: Address
+  readonly dst: Address
+  /** Largest datagram that needs no fragmentation: the link's mtu, or less where path MTU discovery said so. */
+  readonly mtu: number
+  /** IP header bytes: 20 or 40. */
+  readonly headerLength: number
+  /** Largest datagram that may be opened, IP header included: 65,535 where the link segments for us, else mtu. */
+  readonly maxDatagram: number
+  readonly bytes: Uint8Array
+  /** Space for a transport header and text, `length` bytes; its offset in `bytes`, or -1. */
+  open(length: number): number
+  /**
+   * Completes and sends. `checksumOffset`: where the transport checksum lies in the transport header; -1: there is none.
+   * `gsoSize`: text bytes per segment when the datagram is longer than mtu, else 0.
+   */
+  close(length: number, gsoSize: number, checksumOffset: number): void
+  /** The peer showed that it hears us (RFC 4861 7.3.1): the neighbor is reachable. */
+  confirm(now: number): void
+}
+
+/** An arriving datagram, where it lies; one object is used again for every packet. */
+export interface Packet {
+  readonly bytes: Uint8Array
+  /** Offset of the IP header. */
+  readonly ip: number
+  readonly family: 4 | 6
+  /** Offset and length of the transport header and its text, padding and IP header removed. */
+  readonly transport: number
+  readonly length: number
+  /** The transport checksum needs no check. */
+  readonly checksumValid: boolean
+  /** Arrived over loopback. */
+  readonly loopback: boolean
+  /** Addresses as words, no allocation: word(0..3) of source and destination (v4-mapped for IPv4). */
+  srcWord(i: number): number
+  dstWord(i: number): number
+  /** The same as objects (allocates). */
+  src(): Address
+  dst(): Address
+}

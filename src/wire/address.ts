@@ -1,0 +1,56 @@
+/** An IP address, IPv4 as v4-mapped IPv6 (::ffff:a.b.c.d): four 32-bit words in network order, signed. Immutable. */
+export class Address {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  readonly d: number
+
+  constructor(a: number, b: number, c: number, d: number) {
+    this.a = a | 0
+    this.b = b | 0
+    this.c = c | 0
+    this.d = d | 0
+  }
+
+  /** From an IPv4 address as one 32-bit word (network order read big-endian). */
+  static v4(word: number): Address {
+    return new Address(0, 0, 0xffff, word)
+  }
+
+  /** From 4 or 16 bytes at `i`. */
+  static read(bytes: Uint8Array, i: number, length: 4 | 16): Address {
+    const w = (k: number) =>
+      (bytes[k]! << 24) | (bytes[k + 1]! << 16) | (bytes[k + 2]! << 8) | bytes[k + 3]!
+    return length === 4 ? Address.v4(w(i)) : new Address(w(i), w(i + 4), w(i + 8), w(i + 12))
+  }
+
+  /** IPv4 (v4-mapped). */
+  get isV4(): boolean {
+    return this.a === 0 && this.b === 0 && this.c === 0xffff
+  }
+
+  /** 0.0.0.0 or ::. */
+  get isUnspecified(): boolean {
+    return this.d === 0 && (this.isV4 || (this.a | this.b | this.c) === 0)
+  }
+
+  /** 127.0.0.0/8 or ::1. */
+  get isLoopback(): boolean {
+    if (this.isV4) return this.d >>> 24 === 127
+    return (this.a | this.b | this.c) === 0 && this.d === 1
+  }
+
+  /** 224.0.0.0/4 or ff00::/8. */
+  get isMulticast(): boolean {
+    return this.isV4 ? this.d >>> 28 === 0xe : this.a >>> 24 === 0xff
+  }
+
+  equals(o: Address): boolean {
+    return this.d === o.d && this.a === o.a && this.b === o.b && this.c === o.c
+  }
+}
+
+export const ANY_V4 = Address.v4(0)
+export const ANY_V6 = new Address(0, 0, 0, 0)
+export const LOOPBACK_V4 = Address.v4(0x7f000001)
+export const LOOPBACK_V6 = new Address(0, 0, 0, 1)
