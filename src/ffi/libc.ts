@@ -1,0 +1,268 @@
+// The calls that Node does not offer, straight from libc. One rule: every function gives a number >= 0 or a negative
+// errno; nothing throws. Memory is passed by address, a plain number (user addresses have 47 bits), so that a call
+// costs no allocation: koffi needs 200 to 400 ns for it. Small structures are built in `scratch`, a page per thread.
+//
+// koffi serves what returns at once; what may block for long and must not stall a loop is in blocking.ts (ffi-rs).
+import koffi from 'koffi'
+
+const lib = koffi.load('libc.so.6')
+
+/** `value` if it is no failure, else the negative errno of the call just made on this thread. */
+const checked = (value: number) => (value < 0 ? -koffi.errno() : value)
+
+const LINUX = { x64: { futex: 202, pidfd_open: 434 }, arm64: { futex: 98, pidfd_open: 434 } }
+const SYS = LINUX[process.arch as 'x64' | 'arm64']
+if (SYS === undefined) throw new Error(`ioth runs on x64 and arm64, not on ${process.arch}`)
+
+const raw = {
+  syscall: lib.func(
+    'int64_t syscall(int64_t, uintptr_t, int64_t, int64_t, uintptr_t, uintptr_t, int64_t)',
+  ),
+  close: lib.func('int close(int)'),
+  read: lib.func('int64_t read(int, uintptr_t, size_t)'),
+  write: lib.func('int64_t write(int, uintptr_t, size_t)'),
+  readv: lib.func('int64_t readv(int, uintptr_t, int)'),
+  writev: lib.func('int64_t writev(int, uintptr_t, int)'),
+  recv: lib.func('int64_t recv(int, uintptr_t, size_t, int)'),
+  send: lib.func('int64_t send(int, uintptr_t, size_t, int)'),
+  sendmsg: lib.func('int64_t sendmsg(int, uintptr_t, int)'),
+  recvmsg: lib.func('int64_t recvmsg(int, uintptr_t, int)'),
+  socket: lib.func('int socket(int, int, int)'),
+  bind: lib.func('int bind(int, uintptr_t, uint32_t)'),
+  connect: lib.func('int connect(int, uintptr_t, uint32_t)'),
+  listen: lib.func('int listen(int, int)'),
+  accept4: lib.func('int accept4(int, uintptr_t, uintptr_t, int)'),
+  getsockname: lib.func('int getsockname(int, uintptr_t, uintptr_t)'),
+  getpeername: lib.func('int getpeername(int, uintptr_t, uintptr_t)'),
+  getsockopt: lib.func('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
+  setsockopt: lib.func('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
+  shutdown: lib.func('int shutdown(int, int)'),
+  eventfd: lib.func('int eventfd(uint32_t, int)'),
+  epoll_create1: lib.func('int epoll_create1(int)'),
+  epoll_ctl: lib.func('int epoll_ctl(int, int, int, uintptr_t)'),
+  epoll_wait: lib.func('int epoll_wait(int, uintptr_t, int, int)'),
+  memfd_create: lib.func('int memfd_create(const char *, uint32_t)'),
+  ftruncate: lib.func('int ftruncate(int, int64_t)'),
+  fallocate: lib.func('int fallocate(int, int, int64_t, int64_t)'),
+  fcntl: lib.func('int fcntl(int, int, int64_t)'),
+  flock: lib.func('int flock(int, int)'),
+  mmap: lib.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)'),
+  munmap: lib.func('int munmap(uintptr_t, size_t)'),
+  pipe2: lib.func('int pipe2(uintptr_t, int)'),
+  execve: lib.func('int execve(const char *, const char **, const char **)'),
+  _exit: lib.func('void _exit(int)'),
+}
+
+export const AF_UNIX = 1
+export const AF_INET = 2
+export const AF_INET6 = 10
+export const SOCK_STREAM = 1
+export const SOCK_DGRAM = 2
+export const SOCK_SEQPACKET = 5
+export const SOCK_NONBLOCK = 0o4000
+export const SOCK_CLOEXEC = 0o2000000
+export const SOL_SOCKET = 1
+export const SO_ERROR = 4
+export const SO_SNDBUF = 7
+export const SO_PEERCRED = 17
+export const SO_PEERPIDFD = 77
+export const MSG_PEEK = 2
+export const MSG_DONTWAIT = 0x40
+export const MSG_NOSIGNAL = 0x4000
+export const MSG_CMSG_CLOEXEC = 0x40000000
+export const SHUT_RD = 0
+export const SHUT_WR = 1
+export const SHUT_RDWR = 2
+export const LOCK_EX = 2
+export const LOCK_NB = 4
+export const LOCK_UN = 8
+export const F_GETFD = 1
+export const F_SETFD = 2
+export const F_GETFL = 3
+export const F_SETFL = 4
+export const FD_CLOEXEC = 1
+export const O_NONBLOCK = 0o4000
+const MAP_FAILED = 2 ** 64
+
+/** Maps `size` bytes of `fd`, shared and without reserving memory (fd -1: private and empty). Address or negative errno. */
+export function mmap(fd: number, size: number): number {
+  const flags = fd < 0 ? 0x22 /* PRIVATE|ANONYMOUS */ : 0x4001 /* SHARED|NORESERVE */
+  const address = Number(raw.mmap(0, size, 3, flags, fd, 0))
+  return address >= MAP_FAILED - 4096 || address < 0 ? -koffi.errno() : address
+}
+
+export const munmap = (address: number, size: number) => checked(raw.munmap(address, size))
+
+/** The mapped bytes at `address` as an ArrayBuffer: the memory itself, not a copy. */
+export const view = (address: number, size: number): ArrayBuffer => koffi.view(address, size)
+
+/** A page and more of this thread's own for arguments: address, bytes, and a view of them. */
+export const SCRATCH_SIZE = 16384
+export const scratch = mmap(-1, SCRATCH_SIZE)
+if (scratch < 0) throw new Error(`no memory for arguments of system calls (errno ${-scratch})`)
+export const scratchBytes = new Uint8Array(view(scratch, SCRATCH_SIZE))
+export const scratchView = new DataView(scratchBytes.buffer)
+
+/** Writes a 64-bit address or length into scratch. */
+export function poke64(at: number, value: number): void {
+  scratchView.setUint32(at, value >>> 0, true)
+  scratchView.setUint32(at + 4, Math.floor(value / 2 ** 32), true)
+}
+
+export const close = (fd: number) => checked(raw.close(fd))
+export const read = (fd: number, address: number, n: number) => checked(raw.read(fd, address, n))
+export const write = (fd: number, address: number, n: number) => checked(raw.write(fd, address, n))
+export const recv = (fd: number, address: number, n: number, flags: number) =>
+  checked(raw.recv(fd, address, n, flags))
+export const send = (fd: number, address: number, n: number, flags: number) =>
+  checked(raw.send(fd, address, n, flags))
+export const socket = (family: number, type: number, protocol: number) =>
+  checked(raw.socket(family, type, protocol))
+export const bind = (fd: number, address: number, n: number) => checked(raw.bind(fd, address, n))
+export const connect = (fd: number, address: number, n: number) =>
+  checked(raw.connect(fd, address, n))
+export const listen = (fd: number, backlog: number) => checked(raw.listen(fd, backlog))
+export const accept4 = (fd: number, flags: number) => checked(raw.accept4(fd, 0, 0, flags))
+export const getsockname = (fd: number, address: number, length: number) =>
+  checked(raw.getsockname(fd, address, length))
+export const getpeername = (fd: number, address: number, length: number) =>
+  checked(raw.getpeername(fd, address, length))
+export const shutdown = (fd: number, how: number) => checked(raw.shutdown(fd, how))
+export const sendmsg = (fd: number, msg: number, flags: number) =>
+  checked(raw.sendmsg(fd, msg, flags))
+export const recvmsg = (fd: number, msg: number, flags: number) =>
+  checked(raw.recvmsg(fd, msg, flags))
+export const memfdCreate = (name: string, flags: number) => checked(raw.memfd_create(name, flags))
+export const ftruncate = (fd: number, size: number) => checked(raw.ftruncate(fd, size))
+export const fcntl = (fd: number, command: number, arg: number) =>
+  checked(raw.fcntl(fd, command, arg))
+export const flock = (fd: number, operation: number) => checked(raw.flock(fd, operation))
+
+/** Gives the pages of a memfd's range back; they read as zeros afterwards (fallocate PUNCH_HOLE|KEEP_SIZE). */
+export const punchHole = (fd: number, offset: number, length: number) =>
+  checked(raw.fallocate(fd, 3, offset, length))
+
+/** Reads into, or writes from, two pieces of memory in one call: a ring's end and its start. */
+export function readv2(fd: number, a: number, an: number, b: number, bn: number): number {
+  return checked(raw.readv(fd, iovecs(a, an, b, bn), bn > 0 ? 2 : 1))
+}
+export function writev2(fd: number, a: number, an: number, b: number, bn: number): number {
+  return checked(raw.writev(fd, iovecs(a, an, b, bn), bn > 0 ? 2 : 1))
+}
+
+function iovecs(a: number, an: number, b: number, bn: number): number {
+  poke64(0, a)
+  poke64(8, an)
+  poke64(16, b)
+  poke64(24, bn)
+  return scratch
+}
+
+/** Wakes up to `n` waiters of a futex word in shared memory. */
+export const futexWake = (address: number, n: number) =>
+  checked(Number(raw.syscall(SYS.futex, address, 1, n, 0, 0, 0)))
+
+/** A descriptor that becomes readable when process `pid` ends (pidfd_open(2)). */
+export const pidfdOpen = (pid: number) =>
+  checked(Number(raw.syscall(SYS.pidfd_open, pid, 0, 0, 0, 0, 0)))
+
+/** An int socket option; negative errno. */
+export function getsockoptInt(fd: number, level: number, name: number): number {
+  scratchView.setUint32(64, 4, true)
+  const r = checked(raw.getsockopt(fd, level, name, scratch + 72, scratch + 64))
+  return r < 0 ? r : scratchView.getInt32(72, true)
+}
+export function setsockoptInt(fd: number, level: number, name: number, value: number): number {
+  scratchView.setInt32(72, value, true)
+  return checked(raw.setsockopt(fd, level, name, scratch + 72, 4))
+}
+
+/** Who is at the other end of a connected AF_UNIX socket (SO_PEERCRED); undefined if nobody can be told. */
+export function peerCredentials(fd: number): { pid: number; uid: number; gid: number } | undefined {
+  scratchView.setUint32(64, 12, true)
+  if (raw.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, scratch + 72, scratch + 64) < 0) return
+  return {
+    pid: scratchView.getInt32(72, true),
+    uid: scratchView.getUint32(76, true),
+    gid: scratchView.getUint32(80, true),
+  }
+}
+
+export const eventfd = () => checked(raw.eventfd(0, SOCK_NONBLOCK | SOCK_CLOEXEC))
+
+/** Adds 1 to an eventfd. */
+export function eventfdSignal(fd: number): number {
+  poke64(0, 1)
+  return write(fd, scratch, 8)
+}
+/** Empties an eventfd (non-blocking). */
+export const eventfdClear = (fd: number) => read(fd, scratch, 8)
+
+/** Both ends of a pipe, close-on-exec: [read, write], or a negative errno. */
+export function pipe(): [number, number] | number {
+  const r = checked(raw.pipe2(scratch, SOCK_CLOEXEC))
+  return r < 0 ? r : [scratchView.getInt32(0, true), scratchView.getInt32(4, true)]
+}
+
+export const EPOLLIN = 1
+export const EPOLLOUT = 4
+export const EPOLLERR = 8
+export const EPOLLHUP = 0x10
+export const EPOLLRDHUP = 0x2000
+export const EPOLLET = -0x80000000
+export const EPOLL_CTL_ADD = 1
+export const EPOLL_CTL_DEL = 2
+export const EPOLL_CTL_MOD = 3
+
+export const epollCreate = () => checked(raw.epoll_create1(SOCK_CLOEXEC))
+
+/** struct epoll_event is packed on x86-64 only. */
+const EVENT_SIZE = process.arch === 'x64' ? 12 : 16
+const EVENT_DATA = process.arch === 'x64' ? 4 : 8
+
+/** EPOLL_CTL_ADD, MOD or DEL; `data` (32 bits) comes back with the event. */
+export function epollCtl(
+  epoll: number,
+  operation: number,
+  fd: number,
+  events: number,
+  data: number,
+): number {
+  scratchView.setInt32(0, events, true)
+  poke64(EVENT_DATA, data >>> 0)
+  return checked(raw.epoll_ctl(epoll, operation, fd, scratch))
+}
+
+/** Memory for the answers of one epoll_wait at a time. */
+export class EpollEvents {
+  readonly capacity: number
+  readonly #address: number
+  readonly #view: DataView
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+    this.#address = mmap(-1, capacity * EVENT_SIZE)
+    if (this.#address < 0) throw new Error(`no memory for epoll events (errno ${-this.#address})`)
+    this.#view = new DataView(view(this.#address, capacity * EVENT_SIZE))
+  }
+  /** Waits up to `ms` (-1: for ever; 0: looks). The number of events, or a negative errno. */
+  wait(epoll: number, ms: number): number {
+    return checked(raw.epoll_wait(epoll, this.#address, this.capacity, ms))
+  }
+  events(i: number): number {
+    return this.#view.getInt32(i * EVENT_SIZE, true)
+  }
+  data(i: number): number {
+    return this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, true)
+  }
+}
+
+/** Replaces this process; only comes back, with a negative errno, if that fails. */
+export const execve = (path: string, argv: string[], env: string[]): number =>
+  checked(raw.execve(path, [...argv, null], [...env, null]))
+
+/** Ends the process at once: no handlers, no waiting for threads. */
+export function exitNow(status: number): never {
+  raw._exit(status)
+  throw new Error('_exit returned')
+}
