@@ -1,0 +1,145 @@
+// The region shared with the shim, as preload/abi.h lays it out: same names, byte offsets. test/abi.ts compares the two.
+
+export const ABI_MAGIC = 0x68746f69
+export const ABI_VERSION = 1
+export const ABI_RECORDS = 16384
+export const ABI_CALLS = 1024
+export const ABI_SLOTS = 4096
+export const ABI_CALLS_OFFSET = 4096
+export const ABI_RECORDS_OFFSET = ABI_CALLS_OFFSET + ABI_CALLS * 512
+export const ABI_CHUNKS_OFFSET = 0x1000000
+export const ABI_REGION_SIZE = 0x80000000
+export const ABI_NAME_PREFIX = 'ioth/'
+
+/** struct region */
+export const REGION = {
+  magic: 0,
+  version: 4,
+  state: 8,
+  plug: 12,
+  asleep: 64,
+  work_top: 128,
+  work_summary: 192,
+  call_top: 256,
+  call_dirty: 320,
+  work_dirty: 512,
+} as const
+
+export const SERVER_STARTING = 0
+export const SERVER_RUNNING = 1
+export const SERVER_DEAD = 2
+
+/** struct call */
+export const CALL = {
+  word: 0,
+  op: 4,
+  record: 8,
+  generation: 12,
+  result: 16,
+  arg: 20,
+  data_len: 44,
+  data: 64,
+} as const
+export const CALL_SIZE = 512
+export const CALL_DATA_SIZE = 448
+
+export const CALL_FREE = 0
+export const CALL_CLAIMED = 1
+export const CALL_POSTED = 2
+export const CALL_DONE = 3
+export const CALL_ABANDONED = 4
+export const CALL_DEAD = 5
+
+export const OP_SOCKET = 1
+export const OP_RETIRE = 2
+export const OP_BIND = 3
+export const OP_CONNECT = 4
+export const OP_LISTEN = 5
+export const OP_SHUTDOWN = 6
+export const OP_SETSOCKOPT = 7
+export const OP_GETSOCKOPT = 8
+export const OP_WAIT = 9
+export const OP_NATIVE = 10
+export const OP_DISCONNECT = 11
+export const OP_OUTQ = 12
+
+export const WAIT_CONNECTED = 1
+export const WAIT_SPACE = 2
+export const WAIT_CLOSED = 3
+
+/** struct record */
+export const RECORD = {
+  generation: 0,
+  state: 4,
+  flags: 8,
+  so_error: 12,
+  family: 16,
+  type: 18,
+  protocol: 20,
+  listener: 24,
+  linger: 28,
+  local: 64,
+  peer: 88,
+  wlock: 128,
+  tx_tail: 132,
+  plugged: 136,
+  mode: 140,
+  closing: 144,
+  accepted: 148,
+  more: 152,
+  rx_head: 192,
+  rlock: 200,
+  rx_tail: 256,
+  rx_geom: 260,
+  rung: 264,
+  rx_notify: 268,
+  tx_head: 320,
+  tx_geom: 324,
+  tx_limit: 328,
+} as const
+export const RECORD_SIZE = 512
+
+export const RECORD_FREE = 0
+export const RECORD_OPEN = 1
+export const RECORD_LISTENING = 2
+export const RECORD_CONNECTING = 3
+export const RECORD_CONNECTED = 4
+export const RECORD_DELIVERED = 5
+export const RECORD_DELIVERED_NATIVE = 6
+
+export const FLAG_EOF = 1
+export const FLAG_DEAD = 2
+export const FLAG_SHUT_WR = 4
+export const FLAG_WANT_ACCEPT = 8
+export const FLAG_NATIVE_ACCEPT = 16
+export const FLAG_SHUT_RD = 32
+
+export const MODE_RING = 0
+export const MODE_NATIVE = 1
+
+/** The bits of rx_head's upper word: HEAD_NATIVE and the unit of HEAD_EPOCH. */
+export const HEAD_NATIVE_HIGH = 0x80000000
+export const HEAD_EPOCH_HIGH = 1
+
+export const LOCK_WAITERS = 0x80000000
+export const LOCK_SERVER = 0x7ff80000
+
+/** struct abi_addr */
+export const ADDR = { family: 0, port: 2, scope_id: 4, addr: 8 } as const
+export const ADDR_SIZE = 24
+
+/** struct ctl_request, struct ctl_reply */
+export const CTL_REQUEST = { magic: 0, version: 4, op: 8, arg: 12, token: 16 } as const
+export const CTL_REQUEST_SIZE = 32
+export const CTL_REPLY = { magic: 0, result: 4, slot: 8, region_size: 12 } as const
+export const CTL_REPLY_SIZE = 16
+
+export const CTL_ATTACH = 1
+export const CTL_SLOT = 2
+export const CTL_LAUNCH = 3
+export const CTL_FAULT = 4
+
+/** A ring's place in one word: region offset / 4096 << 5 | log2 of its size. */
+export const geom = (offset: number, log2: number) => ((offset / 4096) << 5) | log2
+export const geomOffset = (g: number) => (g >>> 5) * 4096
+export const geomSize = (g: number) => 2 ** (g & 31)
