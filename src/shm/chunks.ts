@@ -37,9 +37,9 @@ export class Chunks {
   /** A chunk of 2^log2 bytes: its region offset, or -1 when there is no room. */
   alloc(log2: number): number {
     let k = log2
-    let offset = -1
-    for (; k <= CHUNK_MAX_LOG2 && (offset = this.#take(k)) < 0;) k++
-    if (offset < 0) return -1
+    while (this.#heads[k] === 0) if (++k > CHUNK_MAX_LOG2) return -1
+    const offset = this.#heads[k]! * 4096
+    this.#unlink(offset, k)
     while (k > log2) this.#release(offset + 2 ** --k, k)
     this.#blocks[offset / 4096] = log2
     this.#used += 2 ** log2
