@@ -1,3 +1,5 @@
+import { writeU32 } from '../base/bytes.ts'
+
 /** An IP address, IPv4 as v4-mapped IPv6 (::ffff:a.b.c.d): four 32-bit words in network order, signed. Immutable. */
 export class Address {
   readonly a: number
@@ -48,7 +50,33 @@ export class Address {
   equals(o: Address): boolean {
     return this.d === o.d && this.a === o.a && this.b === o.b && this.c === o.c
   }
+
+  /** The words in order: `word(3)` is an IPv4 address. */
+  word(i: number): number {
+    return i === 3 ? this.d : i === 0 ? this.a : i === 1 ? this.b : this.c
+  }
+
+  /** Writes all 16 bytes at `i`. */
+  write(bytes: Uint8Array, i: number): void {
+    writeU32(bytes, i, this.a)
+    writeU32(bytes, i + 4, this.b)
+    writeU32(bytes, i + 8, this.c)
+    writeU32(bytes, i + 12, this.d)
+  }
+
+  /** The first `length` bits (of 32 for IPv4, of 128 for IPv6) are those of `o`. */
+  matches(o: Address, length: number): boolean {
+    if (this.isV4 !== o.isV4) return false
+    if (this.isV4) return ((this.d ^ o.d) & maskV4(length)) === 0
+    for (let i = 0; i < 4; i++, length -= 32)
+      if (((this.word(i) ^ o.word(i)) & maskV4(Math.min(Math.max(length, 0), 32))) !== 0)
+        return false
+    return true
+  }
 }
+
+/** A word whose first `length` bits (0 to 32) are set. */
+export const maskV4 = (length: number): number => (length === 0 ? 0 : (-1 << (32 - length)) | 0)
 
 export const ANY_V4 = Address.v4(0)
 export const ANY_V6 = new Address(0, 0, 0, 0)
