@@ -1,0 +1,33 @@
+import type { Address } from '../../wire/address.ts'
+import type { Packet } from './path.ts'
+
+/** What is above IP: registered with `ip.protocols.set(IPPROTO_TCP, tcp)`. */
+export interface Protocol {
+  /** A whole datagram for one of our addresses. `packet` is used again when the call returns. */
+  arrives(packet: Packet, now: number): void
+  /** A datagram of ours did not get there: an ICMP message says so, or the link cannot find the next hop. */
+  unreachable(error: Unreachable, now: number): void
+}
+
+/**
+ * Why a datagram did not arrive, and which: as the error quotes it. From the network it may be forged; RFC 5927
+ * says what to check before believing it.
+ */
+export interface Unreachable {
+  /** What Linux would tell the program: EHOSTUNREACH, ECONNREFUSED, EMSGSIZE… (positive). */
+  readonly errno: number
+  /** A hard error by RFC 1122 section 4.2.3.9: trying again is no use. */
+  readonly hard: boolean
+  /** ICMP type and code; also where the error is our own link's (then host unreachable). */
+  readonly type: number
+  readonly code: number
+  /** Fragmentation needed: what fits, at least 552 (Linux's min_pmtu). Else 0. */
+  readonly mtu: number
+  /** The quoted datagram's: src is ours. */
+  readonly src: Address
+  readonly dst: Address
+  readonly srcPort: number
+  readonly dstPort: number
+  /** The quoted third word, TCP's sequence number, signed. */
+  readonly seq: number
+}
