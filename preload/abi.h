@@ -143,6 +143,7 @@ enum record_mode { MODE_RING = 0, MODE_NATIVE = 1 };
 
 /* The upper half of rx_head. The low half counts bytes read, modulo 2^32. */
 #define HEAD_NATIVE (1ull << 63)      /* readers use the AF_UNIX socket; the ring is the server's */
+#define HEAD_DRAIN  (1ull << 62)      /* program's: the holder of rlock drains, other readers wait for it */
 #define HEAD_EPOCH  (1ull << 32)      /* added each time the ring moves: an old reader's swap fails */
 
 /* A ring's place: region offset / 4096 in the upper 27 bits, log2 of its size in the lower 5. 0: none. */
@@ -185,7 +186,10 @@ struct record {
 	uint32_t closing; /* a hint: some copy was closed, probe */
 	uint32_t accepted; /* the acceptor sent its canary; before that the server sends no token */
 	uint32_t more;    /* the last write said MSG_MORE: a short segment may wait for the next */
-	uint32_t pad2[9];
+	/* The program's alone, the server does not look: */
+	uint32_t contended; /* a non-blocking writer met a held lock and left: ring it an OUT edge */
+	uint32_t told;      /* connect() has reported how it went */
+	uint32_t pad2[7];
 	/* 192: the reader's, the program's */
 	uint64_t rx_head;
 	uint32_t rlock; /* futex; for taking tokens and changing the mode, never for copying */

@@ -27,7 +27,7 @@
 /* ---- init.c: this process's place in its stack ---------------------------------------------------- */
 struct ioth {
 	struct region *region; /* NULL: not attached (no IOTH_STACK, or the server is gone) */
-	uint32_t slot;         /* 0: none yet (a fork child before first use) */
+	bool wanted;           /* IOTH_STACK is set: without a region everything fails with ENETDOWN */
 	bool native;           /* IOTH_MODE=native, or the plug cannot be calibrated */
 	bool handlers;         /* some signal has a handler: mask signals while copying (signal.c) */
 	char stack[17];
@@ -37,10 +37,16 @@ struct ioth {
 extern struct ioth ioth;
 /* Attached, with a slot, not in a vfork child: may we serve? Attaches a fork child on first use. */
 bool ioth_ready(void);
+/* Is the region mapped? Attaches if our constructor has not run yet. */
+bool ioth_attached(void);
+/* This process's slot, never 0 once attached; a fork child gets its own here. 0: the server gives none. */
+uint32_t ioth_slot(void);
 /* True in a vfork child (memory shared with the parent): only real system calls then. */
 bool in_vfork_child(void);
 /* The server is dead (header state): calls fail with ENETDOWN. */
 bool server_dead(void);
+/* Connects fd to the server's socket "conn", "kick" or "ctl": by abstract name, else by path. */
+int service_connect(int fd, const char *name);
 
 /* ---- fdtab.c: fd -> socket ------------------------------------------------------------------------- */
 struct sock {
@@ -52,11 +58,16 @@ struct sock {
  * when the number is known; asks the kernel for the socket's name when it is not. */
 bool fdtab_find(int fd, struct sock *s);
 void fdtab_set(int fd, const struct sock *s); /* just made or accepted by us */
-void fdtab_forget(int fd);                    /* the number was closed, or made by a call of someone else's */
+void fdtab_forget(int fd);                    /* the number was closed; who has it next is not known */
+void fdtab_foreign(int fd);                   /* just made, and not a socket of ours: no need to ask */
 void fdtab_copy(int oldfd, int newfd);        /* dup: the copy is what the original is */
 void fdtab_forget_all(void);
 /* Calls fn for each fd that holds a socket of ours (probing unknown ones up to the highest). */
 void fdtab_each(void (*fn)(int fd, struct sock *s, void *arg), void *arg);
+/* The abstract address of a record's name, and back: the index, or -1 if it is no name of ours. */
+struct sockaddr_un;
+socklen_t record_name(struct sockaddr_un *un, uint32_t index, uint32_t generation);
+int record_named(const struct sockaddr_un *un, socklen_t len, struct sock *s);
 
 /* ---- ctl.c: calls to the server ---------------------------------------------------------------------- */
 struct request {
@@ -76,15 +87,19 @@ int ctl_simple(const struct sock *s, uint32_t op, int32_t arg0, int32_t arg1);
 /* Work waits for record i: set its bits, wake the server if it sleeps. */
 void post_work(uint32_t index);
 
-/* ---- doorbell.c: tokens, plug, canary, locks ----------------------------------------------------------- */
-void lock_take(uint32_t *lock);                        /* waits as long as it takes */
+/* ---- doorbell.c: tokens, plug, canary, locks; signal.c: the mask --------------------------------------- */
+/* 0, or a negative errno: -ENETDOWN when the server is dead and nobody would break a dead holder's lock. */
+int lock_take(uint32_t *lock);                         /* waits as long as it takes */
+int lock_take_for(uint32_t *lock, int ms);             /* -EAGAIN after so long */
 bool lock_try(uint32_t *lock);                         /* spins a few microseconds, then gives up */
 void lock_drop(uint32_t *lock);
 void sigmask_block(uint64_t *saved);                   /* nothing if the process has no handlers */
 void sigmask_restore(const uint64_t *saved);
+void signal_has_handler(void);                         /* syscall(SYS_rt_sigaction) set one */
 int canary_send(int fd, uint32_t messages);            /* 1: canary; region->plug: canary and plug */
 void plug_put(int fd, const struct sock *s);           /* wlock held, send ring full: take POLLOUT away */
-void tokens_take(int fd, const struct sock *s);        /* rlock held: exactly those rung */
+void tokens_take(int fd, uint32_t count);              /* rlock held: exactly as many as rung said */
+void server_wake(void);                                /* after posting: kick it if it sleeps */
 
 /* ---- ring.c: bytes between program and rings; never blocks ----------------------------------------------- */
 /* Up to `len` bytes from the receive ring into iov (peek: leave them). 0: empty or end; look at flags.
@@ -105,13 +120,22 @@ uint32_t ring_used_rx(const struct sock *s); /* FIONREAD */
 /* Puts the socket into native mode, for good; no byte is lost. Fine to call on any socket of ours. */
 int sock_go_native(int fd, const struct sock *s);
 bool sock_is_native(const struct sock *s);
+/* Before plain calls move text: the small send buffer that held tokens becomes a real one. */
+void native_buffer(int fd);
 
 /* ---- one operation per file: socket.c bind.c connect.c listen.c accept.c send.c recv.c shutdown.c close.c ---- */
+int sock_open(int family, int type, int protocol, const struct sock *old);
 int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *len, int flags);
 int sock_connect(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len);
 ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags);
 ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags);
 int sock_take_error(const struct sock *s); /* so_error, swapped to 0; a negative errno or 0 */
+/* Exchanges what fd is for a fresh socket with the same options: an AF_UNIX socket connects only once. */
+int sock_renew(int fd, struct sock *s);
+/* After a copy was closed: tells the server what the kernel does not. */
+void sock_closed(const struct sock *s);
+bool fd_nonblocking(int fd);
+int timeout_ms(int fd, int name); /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 /* After the last ring operation said full (or empty): sleep until it may go on, as the fd's O_NONBLOCK,
  * MSG_DONTWAIT, SO_SNDTIMEO and SO_RCVTIMEO say. 0, -EAGAIN, -EINTR, or the connection's error. */
 int wait_writable(int fd, const struct sock *s, int flags);
