@@ -49,7 +49,7 @@ const raw = {
   mmap: lib.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)'),
   munmap: lib.func('int munmap(uintptr_t, size_t)'),
   pipe2: lib.func('int pipe2(uintptr_t, int)'),
-  execve: lib.func('int execve(const char *, const char **, const char **)'),
+  execve: lib.func('int execve(uintptr_t, uintptr_t, uintptr_t)'),
   _exit: lib.func('void _exit(int)'),
 }
 
@@ -257,9 +257,27 @@ export class EpollEvents {
   }
 }
 
-/** Replaces this process; only comes back, with a negative errno, if that fails. */
-export const execve = (path: string, argv: string[], env: string[]): number =>
-  checked(raw.execve(path, [...argv, null], [...env, null]))
+/** Replaces this process; only comes back, with a negative errno, if that fails. Bytes, because neither
+ * arguments nor environment need be UTF-8. */
+export function execve(path: Uint8Array, argv: Uint8Array[], env: Uint8Array[]): number {
+  const strings = [path, ...argv, ...env]
+  const tables = 8 * (argv.length + 1 + env.length + 1)
+  const size = strings.reduce((sum, string) => sum + string.length + 1, tables)
+  const memory = mmap(-1, size)
+  if (memory < 0) return memory
+  const bytes = new Uint8Array(view(memory, size))
+  const pointers = new BigUint64Array(bytes.buffer, 0, tables / 8)
+  let at = tables
+  strings.forEach((string, i) => {
+    bytes.set(string, at)
+    // Slot argv.length stays NULL: it ends argv, and env begins after it.
+    if (i > 0) pointers[i <= argv.length ? i - 1 : i] = BigInt(memory + at)
+    at += string.length + 1
+  })
+  const r = checked(raw.execve(memory + tables, memory, memory + 8 * (argv.length + 1)))
+  munmap(memory, size)
+  return r
+}
 
 /** Ends the process at once: no handlers, no waiting for threads. */
 export function exitNow(status: number): never {

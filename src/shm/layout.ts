@@ -87,6 +87,8 @@ export const RECORD = {
   closing: 144,
   accepted: 148,
   more: 152,
+  contended: 156,
+  told: 160,
   rx_head: 192,
   rlock: 200,
   rx_tail: 256,
