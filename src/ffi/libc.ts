@@ -41,6 +41,7 @@ const raw = {
   epoll_create1: lib.func('int epoll_create1(int)'),
   epoll_ctl: lib.func('int epoll_ctl(int, int, int, uintptr_t)'),
   epoll_wait: lib.func('int epoll_wait(int, uintptr_t, int, int)'),
+  poll: lib.func('int poll(uintptr_t, unsigned long, int)'),
   memfd_create: lib.func('int memfd_create(const char *, uint32_t)'),
   ftruncate: lib.func('int ftruncate(int, int64_t)'),
   fallocate: lib.func('int fallocate(int, int, int64_t, int64_t)'),
@@ -255,6 +256,18 @@ export class EpollEvents {
   data(i: number): number {
     return this.#view.getUint32(i * EVENT_SIZE + EVENT_DATA, true)
   }
+}
+
+export const POLLIN = 1
+export const POLLHUP = 0x10
+export const POLLRDHUP = 0x2000
+
+/** poll(2) on one descriptor, up to `ms`: what is true of it (0: nothing of it in time), or a negative errno. */
+export function poll(fd: number, events: number, ms: number): number {
+  scratchView.setInt32(0, fd, true)
+  scratchView.setInt32(4, events, true)
+  const r = checked(raw.poll(scratch, 1, ms))
+  return r < 0 ? r : scratchView.getUint16(6, true)
 }
 
 /** Replaces this process; only comes back, with a negative errno, if that fails. Bytes, because neither
