@@ -69,15 +69,15 @@ CASE("socket to pipe at the end: 0")
 	close_pair(p);
 }
 
-CASE("an empty non-blocking socket: EAGAIN; so a blocking one with SPLICE_F_NONBLOCK")
+CASE("an empty non-blocking socket: EAGAIN")
 {
 	struct pair p = tcp_pair();
 	int q[2];
 
 	make_pipe(q);
-	fails(splice(p.server, NULL, q[1], NULL, 100, SPLICE_F_NONBLOCK), EAGAIN);
 	set_nonblock(p.server, true);
 	fails(splice(p.server, NULL, q[1], NULL, 100, 0), EAGAIN);
+	fails(splice(p.server, NULL, q[1], NULL, 100, SPLICE_F_NONBLOCK), EAGAIN);
 	must(close(q[0]));
 	must(close(q[1]));
 	close_pair(p);
@@ -92,9 +92,10 @@ CASE("a full pipe with SPLICE_F_NONBLOCK: EAGAIN, and no text is lost")
 
 	make_pipe(q);
 	must(fcntl(q[1], F_SETFL, O_NONBLOCK));
-	while ((n = write(q[1], block, sizeof(block))) > 0)
-		;
-	fails(n, EAGAIN);
+	do
+		n = write(q[1], block, sizeof(block));
+	while (n > 0);
+	check(n == -1 && errno == EAGAIN);
 	send_text(p.client, "kept");
 	wait_for(p.server, POLLIN);
 	fails(splice(p.server, NULL, q[1], NULL, 100, SPLICE_F_NONBLOCK), EAGAIN);
@@ -138,14 +139,14 @@ CASE("a full non-blocking socket: EAGAIN, and the pipe keeps its text")
 	close_pair(p);
 }
 
-CASE("an offset on a socket: ESPIPE; no pipe at all: EINVAL")
+CASE("an offset on a socket, or no pipe at all: EINVAL")
 {
 	struct pair p = tcp_pair();
 	loff_t offset = 0;
 	int q[2];
 
 	make_pipe(q);
-	fails(splice(p.server, &offset, q[1], NULL, 1, 0), ESPIPE);
+	fails(splice(p.server, &offset, q[1], NULL, 1, 0), EINVAL);
 	fails(splice(p.server, NULL, p.client, NULL, 1, 0), EINVAL);
 	must(close(q[0]));
 	must(close(q[1]));

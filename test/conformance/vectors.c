@@ -70,13 +70,14 @@ CASE("more than IOV_MAX pieces, or fewer than none: EINVAL; by sendmsg and recvm
 	static struct iovec v[IOV_MAX + 1];
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = IOV_MAX + 1};
 	static char c;
+	volatile int fewer = -1;
 
 	for (int i = 0; i <= IOV_MAX; i++)
 		v[i] = piece(&c, 1);
 	fails(writev(p.client, v, IOV_MAX + 1), EINVAL);
 	fails(readv(p.server, v, IOV_MAX + 1), EINVAL);
-	fails(writev(p.client, v, -1), EINVAL);
-	fails(readv(p.server, v, -1), EINVAL);
+	fails(writev(p.client, v, fewer), EINVAL);
+	fails(readv(p.server, v, fewer), EINVAL);
 	fails(sendmsg(p.client, &m, 0), EMSGSIZE);
 	fails(recvmsg(p.server, &m, 0), EMSGSIZE);
 	close_pair(p);

@@ -1,0 +1,262 @@
+/* getsockopt() and setsockopt(): IPPROTO_TCP, and TCP_INFO. */
+#include "net.h"
+
+enum { ESTABLISHED = 1, FIN_WAIT2 = 5, CLOSED = 7, CLOSE_WAIT = 8, LISTENING = 10 };
+
+static void refuses(int fd, int name, int value, int error)
+{
+	fails(setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value)), error);
+}
+
+static struct tcp_info info(int fd)
+{
+	struct tcp_info i;
+	socklen_t len = sizeof(i);
+
+	memset(&i, 0xee, sizeof(i));
+	must(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &i, &len));
+	equal(len, sizeof(i));
+	return i;
+}
+
+CASE("TCP_NODELAY, TCP_CORK: 0 at first, 1 once set to anything but 0")
+{
+	const int names[] = {TCP_NODELAY, TCP_CORK};
+	int fd = tcp();
+
+	for (int i = 0; i < 2; i++) {
+		equal(get_int(fd, IPPROTO_TCP, names[i]), 0);
+		set_int(fd, IPPROTO_TCP, names[i], 17);
+		equal(get_int(fd, IPPROTO_TCP, names[i]), 1);
+		set_int(fd, IPPROTO_TCP, names[i], 0);
+		equal(get_int(fd, IPPROTO_TCP, names[i]), 0);
+	}
+	must(close(fd));
+}
+
+CASE("TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT: 7200, 75, 9; in bounds; else EINVAL")
+{
+	const struct {
+		int name, first, most;
+	} o[] = {{TCP_KEEPIDLE, 7200, 32767}, {TCP_KEEPINTVL, 75, 32767}, {TCP_KEEPCNT, 9, 127}};
+	int fd = tcp();
+
+	for (int i = 0; i < 3; i++) {
+		equal(get_int(fd, IPPROTO_TCP, o[i].name), o[i].first);
+		set_int(fd, IPPROTO_TCP, o[i].name, 1);
+		equal(get_int(fd, IPPROTO_TCP, o[i].name), 1);
+		set_int(fd, IPPROTO_TCP, o[i].name, o[i].most);
+		equal(get_int(fd, IPPROTO_TCP, o[i].name), o[i].most);
+		refuses(fd, o[i].name, 0, EINVAL);
+		refuses(fd, o[i].name, o[i].most + 1, EINVAL);
+		equal(get_int(fd, IPPROTO_TCP, o[i].name), o[i].most);
+	}
+	must(close(fd));
+}
+
+CASE("TCP_USER_TIMEOUT: 0; milliseconds; negative EINVAL")
+{
+	int fd = tcp();
+
+	equal(get_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
+	set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 12345);
+	equal(get_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
+	refuses(fd, TCP_USER_TIMEOUT, -1, EINVAL);
+	must(close(fd));
+}
+
+CASE("TCP_SYNCNT: 6; 1 to 127")
+{
+	int fd = tcp();
+
+	equal(get_int(fd, IPPROTO_TCP, TCP_SYNCNT), 6);
+	set_int(fd, IPPROTO_TCP, TCP_SYNCNT, 2);
+	equal(get_int(fd, IPPROTO_TCP, TCP_SYNCNT), 2);
+	refuses(fd, TCP_SYNCNT, 0, EINVAL);
+	refuses(fd, TCP_SYNCNT, 128, EINVAL);
+	must(close(fd));
+}
+
+CASE("TCP_LINGER2: 60; what was set comes back; negative -1")
+{
+	int fd = tcp();
+
+	equal(get_int(fd, IPPROTO_TCP, TCP_LINGER2), 60);
+	set_int(fd, IPPROTO_TCP, TCP_LINGER2, 7);
+	equal(get_int(fd, IPPROTO_TCP, TCP_LINGER2), 7);
+	set_int(fd, IPPROTO_TCP, TCP_LINGER2, -3);
+	equal(get_int(fd, IPPROTO_TCP, TCP_LINGER2), -1);
+	must(close(fd));
+}
+
+CASE("TCP_MAXSEG: of a connection, and bounds")
+{
+	struct pair p = tcp_pair();
+	int fd = tcp();
+
+	check(get_int(p.client, IPPROTO_TCP, TCP_MAXSEG) >= 536);
+	set_int(fd, IPPROTO_TCP, TCP_MAXSEG, 1000);
+	refuses(fd, TCP_MAXSEG, 10, EINVAL);
+	refuses(fd, TCP_MAXSEG, 40000, EINVAL);
+	must(close(fd));
+	close_pair(p);
+}
+
+CASE("TCP_MAXSEG set before connect() holds")
+{
+	struct sockaddr_in where;
+	int listener = tcp_listener(&where, 1), fd = tcp(), server, mss;
+
+	set_int(fd, IPPROTO_TCP, TCP_MAXSEG, 700);
+	must(connect_to(fd, &where));
+	server = tcp_accept(listener);
+	mss = get_int(server, IPPROTO_TCP, TCP_MAXSEG);
+	check(mss > 600 && mss <= 700); /* less by the timestamp option */
+	pattern_send(fd, 50000, 50000);
+	pattern_expect(server, 50000, 50000);
+	must(close(fd));
+	must(close(server));
+	must(close(listener));
+}
+
+CASE("TCP_DEFER_ACCEPT: a connection comes to accept() with its first text")
+{
+	struct sockaddr_in where;
+	int listener = tcp_bound(&where), client, server;
+
+	set_int(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
+	check(get_int(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT) >= 1);
+	must(listen(listener, 1));
+	client = tcp_dial(&where);
+	send_text(client, "GET");
+	server = tcp_accept(listener);
+	expect_text(server, "GET");
+	must(close(client));
+	must(close(server));
+	must(close(listener));
+}
+
+CASE("TCP_QUICKACK can be set and asked for")
+{
+	struct pair p = tcp_pair();
+
+	set_int(p.client, IPPROTO_TCP, TCP_QUICKACK, 1);
+	equal(get_int(p.client, IPPROTO_TCP, TCP_QUICKACK), 1);
+	set_int(p.client, IPPROTO_TCP, TCP_QUICKACK, 0);
+	close_pair(p);
+}
+
+CASE("TCP_CONGESTION: a name; reno is there; an unknown one: ENOENT")
+{
+	char name[16];
+	socklen_t len = sizeof(name);
+	int fd = tcp();
+
+	must(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	check(len > 0 && memchr(name, 0, len));
+	must(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	len = sizeof(name);
+	must(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	equal(strcmp(name, "reno"), 0);
+	fails(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "nosuch", 6), ENOENT);
+	must(close(fd));
+}
+
+CASE("TCP_NOTSENT_LOWAT and TCP_WINDOW_CLAMP can be set and asked for")
+{
+	int fd = tcp();
+
+	set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384);
+	equal(get_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 16384);
+	equal(get_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP), 0);
+	must(close(fd));
+}
+
+CASE("an option that does not exist: ENOPROTOOPT")
+{
+	int fd = tcp(), value;
+	socklen_t len = sizeof(value);
+
+	refuses(fd, 9999, 1, ENOPROTOOPT);
+	fails(getsockopt(fd, IPPROTO_TCP, 9999, &value, &len), ENOPROTOOPT);
+	must(close(fd));
+}
+
+CASE("a value too short: EINVAL")
+{
+	int fd = tcp(), value = 1;
+
+	fails(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, 3), EINVAL);
+	must(close(fd));
+}
+
+CASE("TCP_INFO of a fresh socket and of a listener: their states")
+{
+	struct sockaddr_in where;
+	int fd = tcp(), listener = tcp_listener(&where, 1);
+
+	equal(info(fd).tcpi_state, CLOSED);
+	equal(info(listener).tcpi_state, LISTENING);
+	must(close(fd));
+	must(close(listener));
+}
+
+CASE("TCP_INFO of a connection: state, segment sizes, round-trip time, window")
+{
+	struct pair p = tcp_pair();
+	struct tcp_info i;
+
+	for (int n = 0; n < 5; n++) {
+		send_text(p.client, "ping");
+		expect_text(p.server, "ping");
+		send_text(p.server, "pong");
+		expect_text(p.client, "pong");
+	}
+	for (int end = 0; end < 2; end++) {
+		i = info(end ? p.server : p.client);
+		equal(i.tcpi_state, ESTABLISHED);
+		check(i.tcpi_snd_mss >= 536 && i.tcpi_snd_mss <= 65535);
+		check(i.tcpi_rcv_mss > 0 && i.tcpi_advmss > 0);
+		check(i.tcpi_rtt > 0 && i.tcpi_rtt < 10000000);
+		check(i.tcpi_rto >= 200000 && i.tcpi_rto < 10000000);
+		check(i.tcpi_snd_cwnd >= 1);
+		check(i.tcpi_pmtu >= 576);
+		check(i.tcpi_rcv_space > 0);
+	}
+	close_pair(p);
+}
+
+CASE("TCP_INFO after FIN: FIN-WAIT-2 here, CLOSE-WAIT there")
+{
+	struct pair p = tcp_pair();
+
+	must(shutdown(p.client, SHUT_WR));
+	expect_eof(p.server);
+	wait_until(info(p.client).tcpi_state == FIN_WAIT2);
+	equal(info(p.server).tcpi_state, CLOSE_WAIT);
+	close_pair(p);
+}
+
+CASE("TCP_INFO counts what is not acknowledged")
+{
+	struct pair p = tcp_pair();
+
+	send_text(p.client, "count me");
+	wait_until(info(p.client).tcpi_unacked == 0);
+	expect_text(p.server, "count me");
+	close_pair(p);
+}
+
+CASE("TCP_INFO cut to the room given")
+{
+	struct pair p = tcp_pair();
+	unsigned char room[8];
+	socklen_t len = 2;
+
+	memset(room, 0xee, sizeof(room));
+	must(getsockopt(p.client, IPPROTO_TCP, TCP_INFO, room, &len));
+	equal(len, 2);
+	equal(room[0], ESTABLISHED);
+	equal(room[2], 0xee);
+	close_pair(p);
+}
