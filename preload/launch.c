@@ -1,0 +1,278 @@
+/* ioth-launch LIMIT BLOCKED IGNORED -- COMMAND [ARG...]
+ *
+ * The few steps between ioth-run and the user's program, in the process that becomes it. Node has
+ * raised the soft limit of open files and reset what the signals do; here the program gets back
+ * what it would have had: the limit (a number or "unlimited") and two signal masks, in hexadecimal
+ * as /proc/PID/status prints them. Then the seccomp filter, whose listener tells the stack server
+ * when the last descendant has ended, and the program itself. Everything opened here is closed
+ * here. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "abi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { EXIT_IOTH = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+
+/* How long the stack server may take to answer: it is running already, and has nothing else to do.
+ */
+#define ANSWER_SECONDS 20
+
+static void restore_limit(const char *limit);
+static void restore_signals(const char *blocked, const char *ignored);
+static void hand_over(void);
+static void preload_shim(void);
+static int install_filter(void);
+static int connect_ctl(void);
+static int connect_to(const struct sockaddr_un *addr, socklen_t len);
+static void send_launch(int ctl, int listener);
+static void receive_answer(int ctl);
+static const char *env(const char *name);
+static _Noreturn void cannot_run(const char *command, int error);
+static _Noreturn __attribute__((format(printf, 2, 3))) void die(int status, const char *format,
+								...);
+
+int main(int argc, char **argv)
+{
+	if (argc < 6 || strcmp(argv[4], "--") != 0)
+		die(EXIT_IOTH, "ioth-launch is started by ioth-run: run ioth-run instead");
+	restore_limit(argv[1]);
+	hand_over();
+	preload_shim();
+	/* Last, so that nothing above can be ended by a SIGPIPE or a signal that ioth-run had put
+	 * off. */
+	restore_signals(argv[2], argv[3]);
+	execvp(argv[5], &argv[5]);
+	cannot_run(argv[5], errno);
+}
+
+static void restore_limit(const char *limit)
+{
+	struct rlimit r;
+	char *end;
+	rlim_t soft = RLIM_INFINITY;
+
+	if (strcmp(limit, "unlimited") != 0) {
+		soft = strtoull(limit, &end, 10);
+		if (end == limit || *end)
+			die(EXIT_IOTH, "cannot limit open files to \"%s\": not a number", limit);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		die(EXIT_IOTH, "cannot read the limit of open files: %s", strerror(errno));
+	r.rlim_cur = soft < r.rlim_max ? soft : r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		die(EXIT_IOTH, "cannot limit open files to %s: %s", limit, strerror(errno));
+}
+
+static void restore_signals(const char *blocked, const char *ignored)
+{
+	uint64_t block = strtoull(blocked, NULL, 16);
+	uint64_t ignore = strtoull(ignored, NULL, 16);
+	struct sigaction sa = {0};
+
+	for (int sig = 1; sig <= 64; sig++) {
+		/* Those two nobody can change; 32 and 33 are libc's own, which it gives to nobody.
+		 */
+		if (sig == SIGKILL || sig == SIGSTOP || sig == 32 || sig == 33)
+			continue;
+		sa.sa_handler = ignore >> (sig - 1) & 1 ? SIG_IGN : SIG_DFL;
+		sigaction(sig, &sa, NULL);
+	}
+	/* The system call, because libc's function does not touch 32 and 33. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &block, NULL, sizeof(block));
+}
+
+/* Tells the stack server that its program starts now, and gives it the listener to watch. */
+static void hand_over(void)
+{
+	int listener = install_filter();
+	int ctl = connect_ctl();
+
+	send_launch(ctl, listener);
+	if (listener >= 0)
+		close(listener);
+	receive_answer(ctl);
+	close(ctl);
+}
+
+/* Puts the shim first into LD_PRELOAD: not before, or this program would load it too. */
+static void preload_shim(void)
+{
+	const char *shim = env(ENV_SHIM);
+	const char *others = getenv("LD_PRELOAD");
+	char *value;
+
+	if (!others || !*others)
+		value = strdup(shim);
+	else if (asprintf(&value, "%s:%s", shim, others) < 0)
+		value = NULL;
+	if (!value || setenv("LD_PRELOAD", value, 1) < 0)
+		die(EXIT_IOTH, "cannot set LD_PRELOAD: no memory");
+	free(value);
+}
+
+/* A filter that allows everything, for its listener: it hangs up when the last task under the
+ * filter is gone. -1 where the kernel gives none: already under a filter with a listener (EBUSY:
+ * ioth-run in ioth-run), an older kernel (EINVAL, ENOSYS), a sandbox (EPERM, EACCES). The server
+ * then watches this process alone. */
+static int install_filter(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {.len = 1, .filter = &allow};
+	/* Before 5.16 a filter also switched on a mitigation that slows the program down. */
+	unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		die(EXIT_IOTH, "cannot give up new privileges: %s", strerror(errno));
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+/* By abstract name, or by path when this network namespace is not the server's. */
+static int connect_ctl(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const char *stack = env(ENV_STACK);
+	const char *dir = env(ENV_DIR);
+	int n, fd;
+
+	n = snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, ABI_NAME_PREFIX "%s/ctl", stack);
+	if (n >= (int)sizeof(addr.sun_path) - 1)
+		die(EXIT_IOTH, "cannot reach the stack server: " ENV_STACK " \"%s\" is too long",
+		    stack);
+	fd = connect_to(&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n));
+	if (fd >= 0)
+		return fd;
+	n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/ctl", dir);
+	if (n >= (int)sizeof(addr.sun_path))
+		die(EXIT_IOTH, "cannot reach the stack server: " ENV_DIR " \"%s\" is too long",
+		    dir);
+	fd = connect_to(&addr, sizeof(addr));
+	if (fd < 0)
+		die(EXIT_IOTH, "cannot reach the stack server at %s: %s", addr.sun_path,
+		    strerror(-fd));
+	return fd;
+}
+
+static int connect_to(const struct sockaddr_un *addr, socklen_t len)
+{
+	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd < 0)
+		die(EXIT_IOTH, "cannot reach the stack server: %s", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (const struct sockaddr *)addr, len) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	return -error;
+}
+
+static void send_launch(int ctl, int listener)
+{
+	struct ctl_request request = {
+	    .magic = ABI_MAGIC, .version = ABI_VERSION, .op = CTL_LAUNCH, .arg = listener < 0};
+	struct iovec iov = {.iov_base = &request, .iov_len = sizeof(request)};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {{0}};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	const char *token = env(ENV_TOKEN);
+	struct cmsghdr *cmsg;
+
+	for (size_t i = 0; i < sizeof(request.token); i++)
+		if (sscanf(token + 2 * i, "%2hhx", &request.token[i]) != 1)
+			die(EXIT_IOTH,
+			    "cannot greet the stack server: " ENV_TOKEN " is not 32 hex digits");
+	if (listener >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &listener, sizeof(listener));
+	}
+	if (sendmsg(ctl, &msg, MSG_NOSIGNAL) != (ssize_t)sizeof(request))
+		die(EXIT_IOTH, "cannot greet the stack server: %s", strerror(errno));
+}
+
+static void receive_answer(int ctl)
+{
+	struct ctl_reply reply = {0};
+	ssize_t n;
+
+	do
+		n = recv(ctl, &reply, sizeof(reply), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		die(EXIT_IOTH, "the stack server does not answer: %s", strerror(errno));
+	if (n != (ssize_t)sizeof(reply) || reply.magic != ABI_MAGIC)
+		die(EXIT_IOTH,
+		    "the stack server gave no answer: it has ended, or is not of this version");
+	if (reply.result < 0)
+		die(EXIT_IOTH, "the stack server refused: %s", strerror(-reply.result));
+}
+
+static const char *env(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (!value || !*value)
+		die(EXIT_IOTH, "ioth-launch needs %s: run ioth-run instead", name);
+	return value;
+}
+
+/* The sentences and statuses of cli/command.ts: the command went, or changed, since ioth-run
+ * looked. */
+static _Noreturn void cannot_run(const char *command, int error)
+{
+	struct stat st;
+
+	if (error == ENOENT || error == ENOTDIR) {
+		if (!strchr(command, '/'))
+			die(EXIT_NOT_FOUND, "cannot run \"%s\": no such command in PATH", command);
+		if (stat(command, &st) ==
+		    0) /* execve's ENOENT is then about a script's or ELF's interpreter */
+			die(EXIT_CANNOT_RUN, "cannot run \"%s\": its interpreter is missing",
+			    command);
+		die(EXIT_NOT_FOUND, "cannot run \"%s\": no such file", command);
+	}
+	if (stat(command, &st) == 0 && S_ISDIR(st.st_mode))
+		die(EXIT_CANNOT_RUN, "cannot run \"%s\": it is a directory", command);
+	if (error == EACCES)
+		die(EXIT_CANNOT_RUN,
+		    "cannot run \"%s\": it may not be executed (chmod +x would do)", command);
+	die(EXIT_CANNOT_RUN, "cannot run \"%s\": %s", command, strerror(error));
+}
+
+static _Noreturn void die(int status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("ioth-run: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	exit(status);
+}
