@@ -28,6 +28,7 @@ const raw = {
   sendmsg: lib.func('int64_t sendmsg(int, uintptr_t, int)'),
   recvmsg: lib.func('int64_t recvmsg(int, uintptr_t, int)'),
   socket: lib.func('int socket(int, int, int)'),
+  socketpair: lib.func('int socketpair(int, int, int, uintptr_t)'),
   bind: lib.func('int bind(int, uintptr_t, uint32_t)'),
   connect: lib.func('int connect(int, uintptr_t, uint32_t)'),
   listen: lib.func('int listen(int, int)'),
@@ -48,6 +49,7 @@ const raw = {
   fcntl: lib.func('int fcntl(int, int, int64_t)'),
   flock: lib.func('int flock(int, int)'),
   mmap: lib.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)'),
+  ioctl: lib.func('int ioctl(int, uint64_t, uintptr_t)'),
   munmap: lib.func('int munmap(uintptr_t, size_t)'),
   pipe2: lib.func('int pipe2(uintptr_t, int)'),
   execve: lib.func('int execve(uintptr_t, uintptr_t, uintptr_t)'),
@@ -159,6 +161,14 @@ function iovecs(a: number, an: number, b: number, bn: number): number {
   return scratch
 }
 
+const SIOCOUTQ = 0x5411
+
+/** What of all that was sent lies unread at the other end, in the kernel's accounting (SIOCOUTQ). */
+export function outQueue(fd: number): number {
+  const r = checked(raw.ioctl(fd, SIOCOUTQ, scratch + 72))
+  return r < 0 ? r : scratchView.getInt32(72, true)
+}
+
 /** Wakes up to `n` waiters of a futex word in shared memory. */
 export const futexWake = (address: number, n: number) =>
   checked(Number(raw.syscall(SYS.futex, address, 1, n, 0, 0, 0)))
@@ -202,6 +212,12 @@ export const eventfdClear = (fd: number) => read(fd, scratch, 8)
 /** Both ends of a pipe, close-on-exec: [read, write], or a negative errno. */
 export function pipe(): [number, number] | number {
   const r = checked(raw.pipe2(scratch, SOCK_CLOEXEC))
+  return r < 0 ? r : [scratchView.getInt32(0, true), scratchView.getInt32(4, true)]
+}
+
+/** Two AF_UNIX sockets connected to each other, close-on-exec, or a negative errno. */
+export function socketpair(type: number): [number, number] | number {
+  const r = checked(raw.socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, scratch))
   return r < 0 ? r : [scratchView.getInt32(0, true), scratchView.getInt32(4, true)]
 }
 
