@@ -30,8 +30,7 @@
 
 enum { EXIT_IOTH = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
-/* How long the stack server may take to answer: it is running already, and has nothing else to do.
- */
+/* How long the stack server may take to answer. It runs already; only a loaded machine is slow. */
 #define ANSWER_SECONDS 20
 
 static void restore_limit(const char *limit);
@@ -52,11 +51,10 @@ int main(int argc, char **argv)
 {
 	if (argc < 6 || strcmp(argv[4], "--") != 0)
 		die(EXIT_IOTH, "ioth-launch is started by ioth-run: run ioth-run instead");
-	restore_limit(argv[1]);
 	hand_over();
 	preload_shim();
-	/* Last, so that nothing above can be ended by a SIGPIPE or a signal that ioth-run had put
-	 * off. */
+	/* Last: the limit may be too low for the steps above, and a signal could end them. */
+	restore_limit(argv[1]);
 	restore_signals(argv[2], argv[3]);
 	execvp(argv[5], &argv[5]);
 	cannot_run(argv[5], errno);
