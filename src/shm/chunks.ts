@@ -38,7 +38,7 @@ export class Chunks {
   alloc(log2: number): number {
     let k = log2
     while (this.#heads[k] === 0) if (++k > CHUNK_MAX_LOG2) return -1
-    const offset = this.#heads[k]! * 4096
+    const offset = this.#heads[k] * 4096
     this.#unlink(offset, k)
     while (k > log2) this.#release(offset + 2 ** --k, k)
     this.#blocks[offset / 4096] = log2
@@ -67,7 +67,7 @@ export class Chunks {
   }
 
   free(offset: number): void {
-    let k = this.#blocks[offset / 4096]!
+    let k = this.#blocks[offset / 4096]
     if (k === 0 || (k & FREE) !== 0) throw new Error(`chunk ${offset} is not allocated`)
     this.#used -= 2 ** k
     this.#blocks[offset / 4096] = 0
@@ -87,8 +87,8 @@ export class Chunks {
     if (dirty.length === 0) return
     this.#dirty = []
     for (let i = 0; i < dirty.length; i += 2) {
-      const offset = dirty[i]!
-      const log2 = dirty[i + 1]!
+      const offset = dirty[i]
+      const log2 = dirty[i + 1]
       if (this.#isFree(offset, log2)) punch(offset, 2 ** log2)
     }
   }
@@ -102,7 +102,7 @@ export class Chunks {
 
   #release(offset: number, k: number): void {
     const page = offset / 4096
-    const first = this.#heads[k]!
+    const first = this.#heads[k]
     this.#blocks[page] = k | FREE
     this.#next[page] = first
     this.#prev[page] = 0
@@ -112,8 +112,8 @@ export class Chunks {
 
   #unlink(offset: number, k: number): void {
     const page = offset / 4096
-    const next = this.#next[page]!
-    const prev = this.#prev[page]!
+    const next = this.#next[page]
+    const prev = this.#prev[page]
     this.#blocks[page] = 0
     if (next !== 0) this.#prev[next] = prev
     if (prev !== 0) this.#next[prev] = next

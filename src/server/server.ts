@@ -1,0 +1,313 @@
+// The stack server's main thread: makes the memories, joins the network, starts the stack thread and replaces it when it
+// fails, lets processes attach, and sees when the last of them is gone. Everything that moves bytes is in thread.ts.
+//
+// It ends by _exit: a Worker that sleeps in FFI would make process.exit() wait for ever. Nothing is lost by that; what a
+// stack leaves behind (its directory, programs that sleep) is the undertaker's, which is told by the kernel.
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { UserError } from '../base/user-error.ts'
+import { waitReadable } from '../ffi/blocking.ts'
+import * as libc from '../ffi/libc.ts'
+import { unixListen } from '../ffi/unix.ts'
+import { parseVnl, type Network } from '../plug/plug.ts'
+import type { PortNumbers } from '../plug/port.ts'
+import { ABI_NAME_PREFIX, REGION, SERVER_RUNNING } from '../shm/layout.ts'
+import { Region } from '../shm/region.ts'
+import { CALLS_BYTES } from '../sockets/calls.ts'
+import { TABLE_BYTES } from '../sockets/table.ts'
+import { TCB_BYTES } from '../stack/stack.ts'
+import { joinNetwork } from '../switch/start.ts'
+import { parsePrefix } from '../wire/address-text.ts'
+import { parseMac } from '../wire/mac.ts'
+import { calibrate } from './calibrate.ts'
+import { createStackDirectory, runtimeDirectory, sweepStackDirectories } from './runtime.ts'
+import { Sessions } from './session.ts'
+import {
+  CONTROL_BYTES,
+  HEARTBEAT,
+  STOP,
+  type FromThread,
+  type ThreadData,
+  type ToThread,
+} from './thread-data.ts'
+
+const TCB_CAPACITY = 32768
+/** How many times the stack thread is replaced within a minute. */
+const MOST_REPLACEMENTS = 10
+/** The thread's heart beats at least once a second; so many looks without a beat and it hangs. */
+const LOOK_MS = 500
+const LOOKS = 5
+/** What is left to send when the last program has ended gets this long while nobody takes it. */
+const DRAIN_MS = 60_000
+const RETRY_NETWORK_MS = 200
+
+export interface ServerOptions {
+  readonly net: string
+  /** `A/LEN` */
+  readonly addresses: readonly string[]
+  readonly mac: string
+  readonly gateway: string | undefined
+  /** The program, for those who ask who has an address. */
+  readonly command: string
+  /** The process that will become the program; its end before that is the server's. */
+  readonly parent: number
+  /** CTL_FAULT works (tests). */
+  readonly faults: boolean
+}
+
+export interface ServerReady {
+  readonly stack: string
+  readonly dir: string
+  readonly token: string
+}
+
+/** Events of the main thread's epoll set that are no slots. */
+const CONTROL_SOCKET = 0x10000
+const LIFE = 0x10001
+const PARENT = 0x10002
+
+export class Server {
+  readonly #options: ServerOptions
+  readonly #network: Network
+  readonly #name = randomBytes(8).toString('hex')
+  readonly #token = randomBytes(16)
+  readonly #region: Region
+  readonly #dir: string
+  readonly #epoll = libc.epollCreate()
+  readonly #control = new SharedArrayBuffer(CONTROL_BYTES)
+  readonly #bell = libc.eventfd()
+  readonly #sessions: Sessions
+  readonly #ctlListeners: number[]
+  readonly #thread: Omit<ThreadData, 'fresh' | 'port' | 'messages'>
+  #messages = new MessageChannel().port1
+  #port: PortNumbers | undefined
+  #life = -1
+  #launched = false
+  #draining = false
+  #replacements: number[] = []
+
+  /** Memory, names, directory. Throws a UserError if there can be none. */
+  constructor(options: ServerOptions) {
+    const runtime = runtimeDirectory()
+    this.#options = options
+    this.#network = parseVnl(options.net, () => runtime)
+    sweepStackDirectories(runtime)
+    const { path } = createStackDirectory(runtime, this.#name)
+    this.#dir = path
+    this.#region = Region.create()
+    const kernel = calibrate(`@${ABI_NAME_PREFIX}${this.#name}/calibration`)
+    this.#region.words[REGION.plug / 4] = kernel.plug
+    this.#sessions = new Sessions(this.#epoll, this.#region.fd, this.#token, options.faults, {
+      slotEnded: slot => {
+        this.#tell({ type: 'slotEnded', slot })
+        if (this.#life < 0 && this.#launched && this.#sessions.count === 0) this.#drain()
+      },
+      launched: listener => this.#onLaunch(listener),
+      fault: kind => this.#tell({ type: 'fault', kind }),
+    })
+    this.#ctlListeners = this.#listen(libc.SOCK_SEQPACKET, 'ctl', 1024)
+    this.#thread = {
+      name: this.#name,
+      regionFd: this.#region.fd,
+      regionAddress: this.#region.address,
+      table: new SharedArrayBuffer(TABLE_BYTES),
+      calls: new SharedArrayBuffer(CALLS_BYTES),
+      tcbs: new SharedArrayBuffer(TCB_BYTES * TCB_CAPACITY),
+      control: this.#control,
+      plug: kernel.plug,
+      tokenSize: kernel.tokenSize,
+      epoll: libc.epollCreate(),
+      bell: this.#bell,
+      connListeners: this.#listen(libc.SOCK_STREAM, 'conn', 4096),
+      kicks: this.#listen(libc.SOCK_DGRAM, 'kick', 0),
+      mac: options.mac,
+      addresses: options.addresses,
+      gateway: options.gateway,
+    }
+    this.#startUndertaker()
+  }
+
+  /** Joins the network and starts the stack thread; resolves when programs can be served. */
+  async start(): Promise<ServerReady> {
+    this.#port = await this.#join()
+    await this.#startThread(true)
+    for (const fd of this.#ctlListeners) this.#add(fd, CONTROL_SOCKET)
+    const parent = libc.pidfdOpen(this.#options.parent)
+    if (parent < 0) throw new UserError('Cannot serve a program that is gone')
+    this.#add(parent, PARENT)
+    Atomics.store(this.#region.words, REGION.state / 4, SERVER_RUNNING)
+    this.#watchHeart()
+    void this.#serve()
+    return { stack: this.#name, dir: this.#dir, token: this.#token.toString('hex') }
+  }
+
+  /** Waits for processes that come and go, off the loop. */
+  async #serve(): Promise<void> {
+    const events = new libc.EpollEvents(64)
+    for (;;) {
+      await waitReadable(this.#epoll)
+      const n = events.wait(this.#epoll, 0)
+      for (let i = 0; i < n; i++) this.#event(events.data(i), events.events(i))
+    }
+  }
+
+  #event(data: number, events: number): void {
+    if (data === CONTROL_SOCKET) for (const fd of this.#ctlListeners) this.#sessions.accept(fd)
+    else if (data === LIFE) {
+      if ((events & libc.EPOLLHUP) !== 0) this.#drain()
+    } else if (data === PARENT) {
+      // Once it is launched, the listener or the sessions tell.
+      if (this.#launched) return this.#ignoreParent()
+      this.end(0)
+    } else this.#sessions.ended(data)
+  }
+
+  #parentFd = -1
+  #ignoreParent(): void {
+    if (this.#parentFd >= 0) libc.epollCtl(this.#epoll, libc.EPOLL_CTL_DEL, this.#parentFd, 0, 0)
+  }
+
+  #add(fd: number, data: number): void {
+    if (data === PARENT) this.#parentFd = fd
+    libc.epollCtl(this.#epoll, libc.EPOLL_CTL_ADD, fd, libc.EPOLLIN, data)
+  }
+
+  #onLaunch(listener: number): void {
+    this.#launched = true
+    if (listener < 0 || this.#life >= 0) return void (listener >= 0 && libc.close(listener))
+    this.#life = listener
+    this.#add(listener, LIFE)
+  }
+
+  // ---- the stack thread
+
+  async #startThread(fresh: boolean): Promise<void> {
+    const { port1, port2 } = new MessageChannel()
+    this.#messages = port1
+    const data: ThreadData = { ...this.#thread, fresh, port: this.#port, messages: port2 }
+    const worker = new Worker(new URL('./thread.js', import.meta.url), {
+      workerData: data,
+      transferList: [port2],
+    })
+    await new Promise<void>((resolve, reject) => {
+      port1.on('message', (message: FromThread) => {
+        if (message.type === 'ready') resolve()
+        else if (message.type === 'portLost') void this.#rejoin()
+        else this.end(0)
+      })
+      worker.once('error', error => {
+        reject(error)
+        if (fresh && Atomics.load(this.#region.words, REGION.state / 4) !== SERVER_RUNNING) return
+        this.#replaceThread(error)
+      })
+    })
+    if (this.#draining) this.#tell({ type: 'drain' })
+  }
+
+  /** The thread threw: another one goes on with the same connections. */
+  #replaceThread(error: Error): void {
+    process.stderr.write(`stack thread: ${error.stack ?? String(error)}\n`)
+    const now = performance.now()
+    this.#replacements = this.#replacements.filter(then => now - then < 60_000)
+    this.#replacements.push(now)
+    if (this.#replacements.length > MOST_REPLACEMENTS) this.end(1)
+    this.#messages.close()
+    this.#startThread(false).catch(() => {
+      // Its own 'error' event has started the next one.
+    })
+  }
+
+  #watchHeart(): void {
+    const control = new Int32Array(this.#control)
+    let last = -1
+    let same = 0
+    setInterval(() => {
+      const beat = Atomics.load(control, HEARTBEAT)
+      same = beat === last ? same + 1 : 0
+      last = beat
+      // Looks are counted, not time: a machine that was suspended or a process that was stopped has not hung.
+      if (same < LOOKS) return
+      process.stderr.write('the stack thread does not answer; the stack ends\n')
+      this.end(1)
+    }, LOOK_MS)
+  }
+
+  #tell(message: ToThread): void {
+    this.#messages.postMessage(message)
+    libc.eventfdSignal(this.#bell)
+  }
+
+  // ---- the network
+
+  #join(): Promise<PortNumbers> {
+    return joinNetwork(this.#network, {
+      mac: parseMac(this.#options.mac)!,
+      addresses: this.#options.addresses.map(text => parsePrefix(text)!.address),
+      pid: this.#options.parent,
+      command: this.#options.command,
+    })
+  }
+
+  /** The switch is gone: joins again, for as long as it takes. */
+  async #rejoin(): Promise<void> {
+    this.#port = undefined
+    for (;;) {
+      try {
+        this.#port = await this.#join()
+        break
+      } catch (error) {
+        process.stderr.write(`${(error as Error).message}\n`)
+        await new Promise(resolve => setTimeout(resolve, RETRY_NETWORK_MS))
+      }
+    }
+    this.#tell({ type: 'port', numbers: this.#port })
+  }
+
+  // ---- the end
+
+  /** The last program has ended. */
+  #drain(): void {
+    if (this.#life >= 0) libc.epollCtl(this.#epoll, libc.EPOLL_CTL_DEL, this.#life, 0, 0)
+    if (this.#draining) return
+    this.#draining = true
+    this.#tell({ type: 'drain' })
+    setTimeout(() => this.end(0), DRAIN_MS)
+  }
+
+  /** Ends the server at once. */
+  end(status: number): never {
+    Atomics.store(new Int32Array(this.#control), STOP, 1)
+    libc.eventfdSignal(this.#bell)
+    libc.exitNow(status)
+  }
+
+  /** Both of a listener: the abstract name, and the path in the stack's directory. */
+  #listen(type: number, name: string, backlog: number): number[] {
+    return [`@${ABI_NAME_PREFIX}${this.#name}/${name}`, `${this.#dir}/${name}`].map(address => {
+      const fd = unixListen(type, address, backlog)
+      if (fd < 0) throw new UserError(`Cannot listen on "${address}": errno ${-fd}`)
+      return fd
+    })
+  }
+
+  /** The process that cleans up after this one, however it ends (preload/undertaker.c). */
+  #startUndertaker(): void {
+    const pipe = libc.pipe()
+    if (typeof pipe === 'number') throw new UserError(`Cannot make a pipe: errno ${-pipe}`)
+    const program = fileURLToPath(new URL('../../../build/ioth-undertaker', import.meta.url))
+    const child = spawn(program, ['3', '4', this.#name, this.#dir], {
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', this.#region.fd, pipe[0]],
+      env: {},
+    })
+    child.once('error', error => {
+      process.stderr.write(`Cannot start "${program}": ${error.message}\n`)
+      this.end(1)
+    })
+    child.unref()
+    libc.close(pipe[0])
+  }
+}

@@ -1,0 +1,49 @@
+// What the main thread hands to a stack thread, and what the two tell each other afterwards.
+import type { MessagePort } from 'node:worker_threads'
+import type { PortNumbers } from '../plug/port.ts'
+
+export interface ThreadData {
+  /** The first thread of this stack, or one that takes up another's connections. */
+  readonly fresh: boolean
+  readonly name: string
+  readonly regionFd: number
+  readonly regionAddress: number
+  /** Private memories that outlive the thread. */
+  readonly table: SharedArrayBuffer
+  readonly calls: SharedArrayBuffer
+  readonly tcbs: SharedArrayBuffer
+  readonly control: SharedArrayBuffer
+  readonly plug: number
+  readonly tokenSize: number
+  readonly epoll: number
+  /** The main thread's doorbell. */
+  readonly bell: number
+  /** Listeners where programs connect their sockets, datagram sockets where they kick. */
+  readonly connListeners: readonly number[]
+  readonly kicks: readonly number[]
+  readonly port: PortNumbers | undefined
+  readonly mac: string
+  /** `A/LEN` */
+  readonly addresses: readonly string[]
+  readonly gateway: string | undefined
+  readonly messages: MessagePort
+}
+
+/** Words of `control`. */
+export const STOP = 0
+export const HEARTBEAT = 1
+export const CONTROL_BYTES = 64
+
+export type ToThread =
+  | { readonly type: 'port'; readonly numbers: PortNumbers }
+  | { readonly type: 'slotEnded'; readonly slot: number }
+  /** The last program has ended: send what is left, then say so. */
+  | { readonly type: 'drain' }
+  /** Tests: throw, or never come back. */
+  | { readonly type: 'fault'; readonly kind: 'throw' | 'loop' }
+
+export type FromThread =
+  | { readonly type: 'ready' }
+  /** The switch is gone, or broke the rules. */
+  | { readonly type: 'portLost' }
+  | { readonly type: 'drained' }

@@ -1,0 +1,191 @@
+// The stack thread: one synchronous loop, which never returns to libuv. A turn takes calls, takes frames, lets the
+// stack run its timers and send; with nothing left to do it sleeps in one epoll_wait, where every kind of news arrives:
+// kicks of programs, doorbells of the switch, the server's ends of sockets, the main thread's bell.
+//
+// Nobody is rung while awake. `asleep` is set before the last look for work and sleep: whoever posts work afterwards
+// sees it and kicks; whoever posted before is seen by that look.
+//
+// An exception ends the thread, with everything in it. The main thread then starts another over the same memories
+// (`fresh` false), and recovery.ts takes up the connections.
+import { randomFillSync } from 'node:crypto'
+import { receiveMessageOnPort, workerData } from 'node:worker_threads'
+import * as libc from '../ffi/libc.ts'
+import { PortPlug, type PortNumbers } from '../plug/port.ts'
+import { REGION } from '../shm/layout.ts'
+import { Region } from '../shm/region.ts'
+import { Sockets } from '../sockets/sockets.ts'
+import { Stack, TCB_BYTES } from '../stack/stack.ts'
+import { parseAddress, parsePrefix } from '../wire/address-text.ts'
+import { parseMac, type Mac } from '../wire/mac.ts'
+import { threadClock } from './clock.ts'
+import { HEARTBEAT, STOP, type FromThread, type ThreadData, type ToThread } from './thread-data.ts'
+
+/** Frames taken from the switch in one turn. */
+const FRAMES_PER_TURN = 64
+/** Datagrams of loopback in one turn. */
+const LOOPBACK_PER_TURN = 64
+/** A busy thread looks at its descriptors this often, in turns. */
+const TURNS_PER_POLL = 16
+const SWEEP_MS = 1000
+
+class StackThread {
+  readonly #data: ThreadData
+  readonly #control: Int32Array
+  readonly #words: Int32Array
+  readonly #sockets: Sockets
+  readonly #stack: Stack
+  readonly #now = threadClock()
+  readonly #frames = {
+    frameArrives: (
+      bytes: Uint8Array,
+      offset: number,
+      length: number,
+      checksum: number,
+      gsoSize: number,
+      now: number,
+    ) => this.#stack.frameArrives(bytes, offset, length, checksum, gsoSize, now),
+    stationGone: (mac: Mac, now: number) => this.#stack.stationGone(mac, now),
+  }
+  #plug: PortPlug | undefined
+  #draining = false
+  #nextSweep = 0
+
+  constructor(data: ThreadData) {
+    const region = new Region(data.regionFd, data.regionAddress)
+    this.#data = data
+    this.#control = new Int32Array(data.control)
+    this.#words = region.words
+    const capacity = Math.floor(data.tcbs.byteLength / TCB_BYTES)
+    this.#sockets = new Sockets({
+      region,
+      tableMemory: data.table,
+      callsMemory: data.calls,
+      tcbCapacity: capacity,
+      name: data.name,
+      plug: data.plug,
+      tokenSize: data.tokenSize,
+      epoll: data.epoll,
+      makeStack: user =>
+        new Stack({
+          mac: parseMac(data.mac)!,
+          addresses: data.addresses.map(text => parsePrefix(text)!),
+          ...(data.gateway !== undefined && { gateway: parseAddress(data.gateway) }),
+          random: bytes => void randomFillSync(bytes),
+          tcp: { memory: data.tcbs, capacity, user },
+        }),
+    })
+    this.#stack = this.#sockets.ground.stack
+    this.#watch()
+    if (!data.fresh) this.#sockets.recover(this.#now())
+    if (data.port !== undefined) this.#usePort(data.port)
+  }
+
+  #watch(): void {
+    const { bell, connListeners, kicks } = this.#data
+    this.#sockets.watch(bell, libc.EPOLLIN, () => {
+      libc.eventfdClear(bell)
+      this.#readMessages()
+    })
+    for (const fd of kicks)
+      this.#sockets.watch(fd, libc.EPOLLIN, () => {
+        while (libc.recv(fd, libc.scratch, 16, libc.MSG_DONTWAIT) > 0);
+      })
+    for (const fd of connListeners)
+      this.#sockets.watch(fd, libc.EPOLLIN, () => {
+        for (;;) {
+          const end = libc.accept4(fd, libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC)
+          if (end < 0) break
+          this.#sockets.accepted(end)
+        }
+      })
+  }
+
+  /** The loop. Ends when the main thread says so. */
+  run(): void {
+    this.#tell({ type: 'ready' })
+    let turns = 0
+    while (Atomics.load(this.#control, STOP) === 0) {
+      Atomics.add(this.#control, HEARTBEAT, 1)
+      const now = this.#now()
+      const busy = this.#turn(now)
+      const next = this.#stack.run(now, LOOPBACK_PER_TURN)
+      this.#plug?.flush()
+      if (busy > 0 || next <= now) {
+        if (++turns % TURNS_PER_POLL === 0) this.#sockets.poll(0)
+      } else this.#sleep(next)
+    }
+  }
+
+  /** Takes what is there. How many things there were. */
+  #turn(now: number): number {
+    const sockets = this.#sockets
+    let n = sockets.takePosted(now)
+    const plug = this.#plug
+    if (plug !== undefined) {
+      n += plug.receive(this.#frames, FRAMES_PER_TURN, now)
+      if (plug.broken) this.#losePort()
+    }
+    if (now >= this.#nextSweep) {
+      this.#nextSweep = now + SWEEP_MS
+      sockets.sweep(now)
+      if (this.#draining && sockets.drained) this.#tell({ type: 'drained' })
+    }
+    return n
+  }
+
+  #sleep(stackNext: number): void {
+    const sockets = this.#sockets
+    const now = this.#now()
+    const next = Math.min(stackNext, sockets.expire(now), this.#nextSweep)
+    // Pairs with the swap in post_work() and ctl_call() (preload/ctl.c).
+    Atomics.store(this.#words, REGION.asleep / 4, 1)
+    const idle = !sockets.posted && (this.#plug === undefined || this.#plug.arm())
+    sockets.poll(idle ? Math.max(0, Math.ceil(next - now)) : 0)
+    Atomics.store(this.#words, REGION.asleep / 4, 0)
+    this.#plug?.wake()
+    if (this.#draining && sockets.drained) this.#nextSweep = 0
+  }
+
+  #readMessages(): void {
+    for (;;) {
+      const got = receiveMessageOnPort(this.#data.messages) as { message: ToThread } | undefined
+      if (got === undefined) return
+      const { message } = got
+      if (message.type === 'port') this.#usePort(message.numbers)
+      else if (message.type === 'slotEnded') this.#sockets.slotEnded(message.slot)
+      else if (message.type === 'drain') this.#drain()
+      else if (message.kind === 'throw') throw new Error('thrown as a test asked')
+      else for (;;);
+    }
+  }
+
+  #usePort(numbers: PortNumbers): void {
+    const plug = new PortPlug(numbers)
+    this.#plug = plug
+    this.#sockets.watch(plug.fd, libc.EPOLLIN, () => plug.wake())
+    this.#sockets.watch(plug.controlFd, libc.EPOLLRDHUP, () => this.#losePort())
+    this.#stack.setSink(plug.sink)
+  }
+
+  #losePort(): void {
+    const plug = this.#plug
+    if (plug === undefined) return
+    this.#plug = undefined
+    this.#stack.setSink(undefined)
+    this.#sockets.unwatch(plug.fd)
+    this.#sockets.unwatch(plug.controlFd)
+    plug.close()
+    this.#tell({ type: 'portLost' })
+  }
+
+  #drain(): void {
+    this.#draining = true
+    this.#nextSweep = 0
+  }
+
+  #tell(message: FromThread): void {
+    this.#data.messages.postMessage(message)
+  }
+}
+
+new StackThread(workerData as ThreadData).run()

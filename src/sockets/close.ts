@@ -1,0 +1,166 @@
+// Ends: shutdown by the program, its last close, its death; reset by the peer; and the record given back.
+import { EAGAIN, EINVAL, ENOTCONN } from '../base/errno.ts'
+import * as libc from '../ffi/libc.ts'
+import {
+  FLAG_SHUT_RD,
+  FLAG_SHUT_WR,
+  RECORD,
+  RECORD_FREE,
+  RECORD_OPEN,
+  WAIT_CLOSED,
+  WAIT_CONNECTED,
+} from '../shm/layout.ts'
+import { releasePort } from './bind.ts'
+import type { Ground } from './ground.ts'
+import { OPT_LINGER } from './options.ts'
+import { answerWaiters, showDead, showEnd, showRoom } from './readiness.ts'
+import { dropReceiveRing, dropSendRing } from './rings.ts'
+import type { Stream } from './stream.ts'
+import * as T from './table.ts'
+import { pump } from './transfer.ts'
+
+const SHUT_RD = 0
+const SHUT_WR = 1
+const SHUT_RDWR = 2
+/** Linger of "on, 0 seconds": close resets. The option holds 0 for off, else 1 + seconds. */
+const LINGER_ABORT = 1
+
+/** shutdown(2) */
+export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
+  if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL
+  if (s.state === T.LISTENING) {
+    if (how !== SHUT_WR) stopListening(ground, s)
+    return 0
+  }
+  if (s.state !== T.CONNECTED || s.has(T.DEAD)) return -ENOTCONN
+  if (how !== SHUT_WR) {
+    s.mark(T.SHUT_RD)
+    s.shareFlag(FLAG_SHUT_RD)
+  }
+  if (how !== SHUT_RD && !s.has(T.SHUT_WR)) {
+    s.mark(T.SHUT_WR)
+    s.shareFlag(FLAG_SHUT_WR)
+    if (s.native) pump(ground, s)
+    if (s.tcb >= 0) ground.stack.tcp.close(s.tcb, ground.now)
+    showRoom(ground, s)
+    showEnd(s)
+  }
+  return 0
+}
+
+/** No more connections; those that were not accepted are reset. */
+export function stopListening(ground: Ground, s: Stream): void {
+  ground.stack.tcp.unlisten(s.index, ground.now)
+  s.set(T.STATE, T.OPEN)
+  s.share(RECORD.state, RECORD_OPEN)
+  for (const d of ground.streams)
+    if (d !== undefined && d.get(T.LISTENER) === s.index && d.has(T.DELIVERED | T.UNDELIVERED))
+      programGone(ground, d)
+}
+
+/** Reset, refused or timed out; the TCB is gone. */
+export function failed(ground: Ground, s: Stream, errno: number): void {
+  const connecting = s.state === T.CONNECTING
+  part(ground, s)
+  dropSendRing(ground, s)
+  if (s.state === T.CLOSING) return release(ground, s)
+  if (!connecting) {
+    showDead(ground, s, errno)
+    return s.native ? lastWords(ground, s) : undefined
+  }
+  dropReceiveRing(ground, s)
+  s.set(T.STATE, T.OPEN)
+  s.share(RECORD.state, RECORD_OPEN)
+  if (!s.has(T.HOLDS_PORT)) {
+    s.set(T.PORT, 0)
+    s.unmark(T.BOUND)
+  }
+  if (s.waiters.some(w => w.wait === WAIT_CONNECTED) && s.fd < 0)
+    answerWaiters(ground, s, WAIT_CONNECTED, -errno)
+  else showDead(ground, s, errno)
+}
+
+/** The TCB is free: both directions ended in peace, or the program had gone. */
+export function finished(ground: Ground, s: Stream): void {
+  part(ground, s)
+  dropSendRing(ground, s)
+  if (s.state === T.CLOSING) release(ground, s)
+}
+
+/** An epoll event on the server's end. */
+export function endEvent(ground: Ground, s: Stream, events: number): void {
+  if (s.native) {
+    pump(ground, s)
+    if (s.has(T.DEAD)) return lastWords(ground, s)
+    if ((events & libc.EPOLLHUP) !== 0 && s.has(T.SAW_EOF)) programGone(ground, s)
+    return
+  }
+  // After our own shutdown of both directions HUP says nothing; the gravestone in the program's queue makes its close
+  // an error here.
+  const shut = s.has(T.DEAD) || (s.has(T.EOF) && s.has(T.SHUT_WR))
+  if ((events & (shut ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
+}
+
+/** Looks whether a socket without an end of ours is still held by anyone. */
+export function probe(ground: Ground, s: Stream): void {
+  if (!s.has(T.OWN_NAME) || s.fd >= 0) return
+  if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
+}
+
+/** The last copy of the socket was closed, or its processes have died. */
+export function programGone(ground: Ground, s: Stream): void {
+  for (const w of s.waiters.splice(0))
+    if (w.wait === WAIT_CLOSED) s.waiters.push(w)
+    else ground.calls.answer(w.block, -EAGAIN)
+  if (s.state === T.LISTENING) stopListening(ground, s)
+  const tcp = ground.stack.tcp
+  const tcb = s.tcb
+  if (tcb < 0) return release(ground, s)
+  if (s.state === T.CONNECTING) {
+    part(ground, s)
+    tcp.abort(tcb, ground.now)
+    return release(ground, s)
+  }
+  s.tx.freeze()
+  const unread = s.rx.used > 0 || s.has(T.DELIVERED | T.UNDELIVERED)
+  if (s.options[OPT_LINGER] === LINGER_ABORT || unread || s.tx.corrupt) {
+    part(ground, s)
+    tcp.abort(tcb, ground.now)
+    return release(ground, s)
+  }
+  s.set(T.STATE, T.CLOSING)
+  closeEnd(s)
+  tcp.detach(tcb, ground.now)
+}
+
+/** Native mode, connection gone: the program may still read what has arrived; after that, its socket is closed. */
+function lastWords(ground: Ground, s: Stream): void {
+  if (s.rx.used > 0) return
+  closeEnd(s)
+  if (!s.has(T.OWN_NAME)) release(ground, s)
+}
+
+function closeEnd(s: Stream): void {
+  if (s.fd >= 0) libc.close(s.fd)
+  s.set(T.FD, -1)
+}
+
+/** Gives back the record and all that is left; a TCB goes on alone. */
+export function release(ground: Ground, s: Stream): void {
+  part(ground, s)
+  for (const w of s.waiters.splice(0)) ground.calls.answer(w.block, 0)
+  ground.timed.delete(s)
+  closeEnd(s)
+  dropReceiveRing(ground, s)
+  dropSendRing(ground, s)
+  releasePort(ground, s)
+  s.share(RECORD.state, RECORD_FREE)
+  ground.table.free(s.index)
+  ground.streams[s.index] = undefined
+}
+
+/** The connection's TCB is no longer this socket's. */
+export function part(ground: Ground, s: Stream): void {
+  if (s.tcb >= 0) ground.recordOf[s.tcb] = -1
+  s.set(T.TCB, -1)
+}

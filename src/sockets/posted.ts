@@ -1,0 +1,43 @@
+// Work posted for one socket: text written or read, a plug put in, accepted, maybe closed.
+import { ECONNRESET, EINVAL } from '../base/errno.ts'
+import { RECORD } from '../shm/layout.ts'
+import type { Call } from './calls.ts'
+import { failed, probe } from './close.ts'
+import type { Ground } from './ground.ts'
+import { showRoom } from './readiness.ts'
+import type { Stream } from './stream.ts'
+import * as T from './table.ts'
+import { pump, refresh } from './transfer.ts'
+
+/** Looks at all of it. */
+export function work(ground: Ground, s: Stream): void {
+  if (s.has(T.DELIVERED) && s.peek(RECORD.accepted) === 1) {
+    s.unmark(T.DELIVERED)
+    refresh(ground, s)
+  }
+  if (s.swap(RECORD.closing, 0) !== 0 && s.fd < 0) return probe(ground, s)
+  if (s.tcb < 0) return
+  const tcp = ground.stack.tcp
+  if (s.native) pump(ground, s)
+  else if (s.state === T.CONNECTED) {
+    tcp.send(s.tcb, ground.now, s.peek(RECORD.more) !== 0)
+    tcp.received(s.tcb, ground.now)
+    if (s.rx.corrupt || s.tx.corrupt) return corrupt(ground, s)
+    showRoom(ground, s)
+  }
+}
+
+/** The program wrote nonsense into its region: it loses this connection. */
+function corrupt(ground: Ground, s: Stream): void {
+  ground.counters.corruptRings++
+  const tcb = s.tcb
+  if (tcb >= 0) ground.stack.tcp.abort(tcb, ground.now)
+  failed(ground, s, ECONNRESET)
+}
+
+/** SIOCOUTQ: bytes not acknowledged; arg0 out: of these not yet sent. */
+export function outQueue(ground: Ground, s: Stream, call: Call): number {
+  if (s.state === T.LISTENING) return -EINVAL
+  call.arg[0] = s.tcb >= 0 ? ground.stack.tcp.unsent(s.tcb) : 0
+  return s.tx.size > 0 ? s.tx.length : 0
+}

@@ -1,0 +1,95 @@
+// What the program's poll, select and epoll see. They look at a real AF_UNIX socket; this file makes that socket
+// readable, writable, hung up when the virtual one is (the table stands in the README of the design: a byte for IN, the
+// plug against OUT, shutdown for FIN, close for a reset).
+//
+// Ring mode only; in native mode the bytes themselves do it (native.ts).
+//
+// Tokens. `rung` counts the bytes in the program's socket. The server adds one before it sends; a reader that found
+// the ring empty takes them, under the reader's lock: swap rung to 0, look at the ring again, receive exactly as many.
+// One token is enough for level-triggered pollers. A second one, sent when the head moved since the first, gives
+// edge-triggered programs that did not read everything an edge for the new text, as Linux does; more than two are
+// never outstanding.
+import * as libc from '../ffi/libc.ts'
+import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
+import type { Ground } from './ground.ts'
+import type { Stream } from './stream.ts'
+import * as T from './table.ts'
+
+/** May the program's socket carry tokens now? The acceptor has said so, or the program connected it. */
+export const carriesTokens = (s: Stream) =>
+  s.fd >= 0 && !s.native && !s.has(T.DELIVERED | T.UNDELIVERED)
+
+/** There is text to read: rings, unless the program knows already. */
+export function showText(s: Stream): void {
+  if (!carriesTokens(s) || s.has(T.DEAD)) return
+  const rung = s.peek(RECORD.rung)
+  if (rung < 0 || rung > 1) return
+  const head = s.rx.head
+  if (rung === 1 && head === s.get(T.RUNG_HEAD)) return
+  // Pairs with the reader's swap in tokens_take() (preload/doorbell.c).
+  if (!s.compareSwap(RECORD.rung, rung, rung + 1)) {
+    if (rung === 0 || !s.compareSwap(RECORD.rung, 0, 1)) return
+  }
+  s.set(T.RUNG_HEAD, head)
+  libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
+}
+
+/** Room in the send ring (a third of it), or none at all to come: takes the plug out, wakes sleeping writers. */
+export function showRoom(ground: Ground, s: Stream): void {
+  if (s.has(T.DEAD | T.SHUT_WR) || s.tx.room * 3 >= s.tx.limit) {
+    unplug(ground, s)
+    answerWaiters(ground, s, WAIT_SPACE, 0)
+  }
+}
+
+/** Reads exactly the plug's messages. The swap pairs with plug_put(): the messages lie in the socket before it is 1. */
+export function unplug(ground: Ground, s: Stream): void {
+  if (s.fd < 0 || s.native || s.peek(RECORD.plugged) === 0) return
+  if (s.swap(RECORD.plugged, 0) === 0) return
+  libc.recv(s.fd, libc.scratch, ground.plug - 1, libc.MSG_DONTWAIT)
+}
+
+/** The peer sent FIN and all its text is published: IN and RDHUP; with our own FIN sent, HUP too. */
+export function showEnd(s: Stream): void {
+  if (s.fd < 0 || !s.has(T.EOF)) return
+  if (s.native) {
+    if (s.rx.used === 0) libc.shutdown(s.fd, libc.SHUT_WR)
+  } else if (s.has(T.SHUT_WR)) shutBoth(s)
+  else libc.shutdown(s.fd, libc.SHUT_WR)
+}
+
+/**
+ * Both directions are over: IN OUT RDHUP HUP. Our own end shows HUP then, too, so that it would not show the program's
+ * close. A byte stays in the program's queue (the gravestone, which no reader counts), and closing a socket with
+ * something unread is ECONNRESET at the other end: that tells.
+ */
+function shutBoth(s: Stream): void {
+  libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
+  libc.shutdown(s.fd, libc.SHUT_RDWR)
+}
+
+/**
+ * The connection is gone: so_error has the cause. A socket whose name the program holds is closed with the canary
+ * unread, which is IN OUT RDHUP HUP ERR, and its end is found by a probe of the name. An accepted one has no name of its
+ * own: it is shut down (no ERR). In native mode the program may still read what has arrived; then its socket is closed.
+ */
+export function showDead(ground: Ground, s: Stream, errno: number): void {
+  s.mark(T.DEAD)
+  s.share(RECORD.so_error, errno)
+  s.shareFlag(FLAG_DEAD)
+  answerWaiters(ground, s, WAIT_SPACE, 0)
+  answerWaiters(ground, s, WAIT_CONNECTED, -errno)
+  if (s.fd < 0) return
+  if (s.has(T.OWN_NAME) ? !s.native || s.rx.used === 0 : s.native && s.rx.used === 0) {
+    libc.close(s.fd)
+    s.set(T.FD, -1)
+  } else if (!s.native) shutBoth(s)
+}
+
+/** Answers every call that waits for `wait`. */
+export function answerWaiters(ground: Ground, s: Stream, wait: number, result: number): void {
+  if (s.waiters.length === 0) return
+  const due = s.waiters.filter(w => w.wait === wait)
+  s.waiters = s.waiters.filter(w => w.wait !== wait)
+  for (const w of due) ground.calls.answer(w.block, result)
+}

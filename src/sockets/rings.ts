@@ -1,0 +1,85 @@
+// Memory for a connection's rings: how much at first, when more, when it goes back.
+import { ENOBUFS } from '../base/errno.ts'
+import { CHUNK_MAX_LOG2 } from '../shm/chunks.ts'
+import { ABI_CHUNKS_OFFSET, ABI_REGION_SIZE } from '../shm/layout.ts'
+import type { Ground } from './ground.ts'
+import { OPT_RCVBUF, OPT_SNDBUF } from './options.ts'
+import type { Stream } from './stream.ts'
+import { takeRings } from './native.ts'
+import * as T from './table.ts'
+
+/** A ring begins with 64 KB, and with less once half of the stack's memory is in use. */
+const FIRST_LOG2 = 16
+const FRUGAL_LOG2 = 13
+const BUDGET = ABI_REGION_SIZE - ABI_CHUNKS_OFFSET
+
+/** Gives a connection that begins its rings. 0 or -ENOBUFS. */
+export function placeRings(ground: Ground, s: Stream): number {
+  const first = ground.chunks.used > BUDGET / 2 ? FRUGAL_LOG2 : FIRST_LOG2
+  const rx = wanted(s.options[OPT_RCVBUF], first)
+  const tx = wanted(s.options[OPT_SNDBUF], first)
+  const rxAt = ground.chunks.alloc(rx)
+  const txAt = ground.chunks.alloc(tx)
+  if (rxAt < 0 || txAt < 0) {
+    if (rxAt >= 0) ground.chunks.free(rxAt)
+    if (txAt >= 0) ground.chunks.free(txAt)
+    ground.counters.noMemory++
+    return -ENOBUFS
+  }
+  s.rx.place(rxAt, rx, 0, 0, false)
+  s.tx.place(txAt, tx, 0, 0, false)
+  if (s.options[OPT_RCVBUF] > 0) s.rx.limit = Math.min(s.options[OPT_RCVBUF], s.rx.size)
+  if (s.options[OPT_SNDBUF] > 0) s.tx.limit = s.options[OPT_SNDBUF]
+  s.set(T.RX_GEOM, s.rx.geom)
+  s.set(T.TX_GEOM, s.tx.geom)
+  if (s.native) takeRings(s)
+  return 0
+}
+
+/** The receive ring should hold `n` bytes: TCP measured that the program takes that much in a round trip. */
+export function growReceive(ground: Ground, s: Stream, n: number): void {
+  if (s.options[OPT_RCVBUF] > 0 || s.rx.size === 0) return
+  const log2 = larger(ground, s.rx.size, n)
+  const at = log2 === 0 ? -1 : ground.chunks.alloc(log2)
+  if (at < 0) return
+  const old = s.rx.offset
+  s.rx.moveTo(at, log2)
+  s.set(T.RX_GEOM, s.rx.geom)
+  ground.chunks.free(old)
+}
+
+/** The send ring should hold `n` bytes: the congestion window has outgrown it. */
+export function growSend(ground: Ground, s: Stream, n: number): void {
+  if (s.options[OPT_SNDBUF] > 0 || s.tx.size === 0) return
+  const log2 = larger(ground, s.tx.size, n)
+  const at = log2 === 0 ? -1 : ground.chunks.alloc(log2)
+  if (at < 0) return
+  const old = s.tx.offset
+  if (!s.tx.moveTo(at, log2)) return ground.chunks.free(at)
+  s.set(T.TX_GEOM, s.tx.geom)
+  ground.chunks.free(old)
+}
+
+export function dropReceiveRing(ground: Ground, s: Stream): void {
+  if (s.rx.size === 0) return
+  ground.chunks.free(s.rx.offset)
+  s.rx.remove()
+  s.set(T.RX_GEOM, 0)
+}
+
+export function dropSendRing(ground: Ground, s: Stream): void {
+  if (s.tx.size === 0) return
+  ground.chunks.free(s.tx.offset)
+  s.tx.remove()
+  s.set(T.TX_GEOM, 0)
+}
+
+const wanted = (option: number, first: number) =>
+  option > 0 ? Math.min(CHUNK_MAX_LOG2, Math.max(12, Math.ceil(Math.log2(option)))) : first
+
+/** The size to move to, 0: none. Growth stops when three quarters of the stack's memory are in use. */
+function larger(ground: Ground, size: number, n: number): number {
+  if (n <= size || ground.chunks.used > (BUDGET / 4) * 3) return 0
+  const log2 = Math.min(CHUNK_MAX_LOG2, Math.ceil(Math.log2(n)))
+  return 2 ** log2 > size ? log2 : 0
+}

@@ -1,0 +1,319 @@
+// The virtual sockets of one stack, between the programs' calls and TCP. In each turn the stack thread takes the calls
+// and the work that programs posted; what TCP has to report comes back through TcpUser.
+//
+// Everything here can be built a second time over the same memories: recover() finds the sockets, their connections,
+// listeners and the calls that wait as the thread before this one left them.
+import { EBADF, EINVAL, EOPNOTSUPP } from '../base/errno.ts'
+import * as libc from '../ffi/libc.ts'
+import { unixPeerName } from '../ffi/unix.ts'
+import { Chunks } from '../shm/chunks.ts'
+import * as A from '../shm/layout.ts'
+import { recordWord, type Region } from '../shm/region.ts'
+import {
+  EV_CLOSED,
+  EV_CONNECTED,
+  EV_ERROR,
+  EV_FIN,
+  EV_ROOM,
+  EV_TEXT,
+  type Stack,
+  type TcpUser,
+} from '../stack/stack.ts'
+import { Calls, type Call } from './calls.ts'
+import { bindSocket } from './bind.ts'
+import { endEvent, failed, finished, probe, release, shutdownSocket } from './close.ts'
+import { attachEnd, connectSocket, disconnectSocket } from './connect.ts'
+import { deliverWaiting, established, listenSocket, synArrives } from './listener.ts'
+import { goNative } from './mode.ts'
+import { openSocket } from './open.ts'
+import { outQueue, work } from './posted.ts'
+import { recountTokens, recover, served } from './recovery.ts'
+import { connected, endArrived, roomMade, textArrived } from './transfer.ts'
+import { expireWaits, waitFor } from './waits.ts'
+import type { Ground, SocketCounters } from './ground.ts'
+import { Names } from './names.ts'
+import { getOption, setOption } from './options.ts'
+import { growReceive, growSend } from './rings.ts'
+import type { Stream } from './stream.ts'
+import * as T from './table.ts'
+import { isPosted, repairWork, takeWork } from './work.ts'
+
+/** Names looked at in one sweep; with more sockets, later sweeps go on. */
+const PROBES_PER_SWEEP = 2000
+const EVENTS_AT_ONCE = 256
+
+export interface SocketsOptions {
+  readonly region: Region
+  /** Private memories: the table (table.ts), the calls' stages (calls.ts). */
+  readonly tableMemory: ArrayBufferLike
+  readonly callsMemory: ArrayBufferLike
+  readonly tcbCapacity: number
+  /** The stack's name: 16 hexadecimal digits. */
+  readonly name: string
+  readonly plug: number
+  readonly tokenSize: number
+  readonly epoll: number
+  /** Makes the stack whose connections these sockets show. */
+  readonly makeStack: (user: TcpUser) => Stack
+}
+
+export class Sockets implements TcpUser {
+  readonly ground: Ground
+  readonly #region: Region
+  readonly #events = new libc.EpollEvents(EVENTS_AT_ONCE)
+  readonly #specials: ((events: number) => void)[] = []
+  #probed = 0
+  readonly #serve = (call: Call) => this.#dispatch(call)
+  readonly #forget = (block: number) => this.#forgetWait(block)
+  readonly #work = (record: number) => this.#workOn(record)
+
+  constructor(options: SocketsOptions) {
+    const { region } = options
+    const counters: SocketCounters = {
+      corruptRings: 0,
+      strangers: 0,
+      staleCalls: 0,
+      squattedNames: 0,
+      noRecords: 0,
+      noMemory: 0,
+    }
+    this.#region = region
+    this.ground = {
+      region,
+      table: new T.SocketTable(options.tableMemory),
+      chunks: new Chunks(),
+      calls: new Calls(region, options.callsMemory),
+      names: new Names(options.name),
+      stack: options.makeStack(this),
+      streams: new Array<Stream | undefined>(A.ABI_RECORDS).fill(undefined),
+      recordOf: new Int32Array(options.tcbCapacity).fill(-1),
+      timed: new Set(),
+      undelivered: new Map(),
+      reclaimPort: port => this.#reclaimPort(port),
+      tokenSize: options.tokenSize,
+      epoll: options.epoll,
+      plug: options.plug,
+      counters,
+      now: 0,
+    }
+  }
+
+  // ---- a turn
+
+  /** Takes what programs posted. How many things there were. */
+  takePosted(now: number): number {
+    this.ground.now = now
+    return this.ground.calls.take(this.#serve, this.#forget) + takeWork(this.#region, this.#work)
+  }
+
+  /** Has a program posted anything that takePosted() has not seen? */
+  get posted(): boolean {
+    return isPosted(this.#region)
+  }
+
+  /** Another descriptor to watch beside the sockets' own ends; `handle` gets its events. */
+  watch(fd: number, events: number, handle: (events: number) => void): void {
+    const id = this.#specials.push(handle) - 1
+    // The old thread of this process may have watched it in the same set.
+    libc.epollCtl(this.ground.epoll, libc.EPOLL_CTL_DEL, fd, 0, 0)
+    const r = libc.epollCtl(this.ground.epoll, libc.EPOLL_CTL_ADD, fd, events, 0x80000000 | id)
+    if (r < 0) throw new Error(`Cannot watch descriptor ${fd}: epoll_ctl gave errno ${-r}`)
+  }
+
+  unwatch(fd: number): void {
+    libc.epollCtl(this.ground.epoll, libc.EPOLL_CTL_DEL, fd, 0, 0)
+  }
+
+  /** Sleeps up to `ms` for events (0: only looks) and acts on them. How many there were. */
+  poll(ms: number): number {
+    const n = this.#events.wait(this.ground.epoll, ms)
+    // Copied first: a handler may poll again.
+    const ready: number[] = []
+    for (let i = 0; i < n; i++) ready.push(this.#events.data(i), this.#events.events(i))
+    for (let i = 0; i < ready.length; i += 2) {
+      const data = ready[i]
+      if (data >= 0x80000000) {
+        this.#specials[data & 0x7fffffff]?.(ready[i + 1])
+        continue
+      }
+      const s = this.ground.streams[data & 0x3fff]
+      if (s !== undefined && (s.generation & 0x1ffff) === data >>> 14)
+        endEvent(this.ground, s, ready[i + 1])
+    }
+    return Math.max(0, n)
+  }
+
+  /** A program's socket has connected to the server's listener: whose is it? */
+  accepted(fd: number): void {
+    const name = unixPeerName(fd)
+    const who = typeof name === 'string' ? this.ground.names.parse(name) : undefined
+    const s = who === undefined ? undefined : this.ground.streams[who.record]
+    if (
+      s === undefined ||
+      s.generation !== who?.generation ||
+      !s.has(T.OWN_NAME) ||
+      s.state === T.LISTENING ||
+      s.state === T.CLOSING
+    ) {
+      this.ground.counters.strangers++
+      libc.close(fd)
+      return
+    }
+    attachEnd(this.ground, s, fd)
+  }
+
+  /** Once a second: sockets whose holders died unseen, memory nobody uses, posts cut short. */
+  sweep(now: number): void {
+    const ground = this.ground
+    ground.now = now
+    repairWork(this.#region)
+    for (let looked = 0, i = 0; i < A.ABI_RECORDS && looked < PROBES_PER_SWEEP; i++) {
+      const s = ground.streams[this.#probed++ % A.ABI_RECORDS]
+      if (s === undefined || s.fd >= 0 || !s.has(T.OWN_NAME) || s.state === T.CLOSING) continue
+      looked++
+      probe(ground, s)
+    }
+    for (const index of [...ground.undelivered.keys()]) {
+      const s = ground.streams[index]
+      if (s !== undefined) deliverWaiting(ground, s)
+    }
+    ground.chunks.trim((offset, size) => void libc.punchHole(this.#region.fd, offset, size))
+  }
+
+  /** Answers waits whose time is over; when the next is due, ms. */
+  expire(now: number): number {
+    this.ground.now = now
+    return this.ground.timed.size === 0 ? Infinity : expireWaits(this.ground)
+  }
+
+  /** Process `slot` has ended or begun anew: its locks are broken, its calls are nobody's. */
+  slotEnded(slot: number): void {
+    const w = this.#region.words
+    for (const s of this.ground.streams) {
+      if (s === undefined) continue
+      for (const field of [A.RECORD.wlock, A.RECORD.rlock]) {
+        const at = recordWord(s.index) + field / 4
+        const held = Atomics.load(w, at)
+        if (held === 0 || ((held >>> 19) & 0xfff) !== slot) continue
+        if (Atomics.compareExchange(w, at, held, 0) !== held) continue
+        libc.futexWake(this.#region.address + at * 4, 0x7fffffff)
+        if (field === A.RECORD.rlock) recountTokens(this.ground, s)
+        work(this.ground, s)
+      }
+    }
+    this.ground.calls.reclaim(slot, this.#forget)
+  }
+
+  /** Nothing is left to send for programs that are gone. */
+  get drained(): boolean {
+    return this.ground.table.inUse === 0
+  }
+
+  // ---- calls
+
+  #dispatch(call: Call): number {
+    const ground = this.ground
+    if (call.op === A.OP_SOCKET) return openSocket(ground, call)
+    const s = call.record < A.ABI_RECORDS ? ground.streams[call.record] : undefined
+    if (s === undefined || s.generation !== call.generation) {
+      ground.counters.staleCalls++
+      return -EBADF
+    }
+    switch (call.op) {
+      case A.OP_RETIRE:
+        ground.counters.squattedNames++
+        release(ground, s)
+        return 0
+      case A.OP_BIND:
+        return bindSocket(ground, s, call)
+      case A.OP_CONNECT:
+        return connectSocket(ground, s, call)
+      case A.OP_LISTEN:
+        return listenSocket(ground, s, call.arg[0])
+      case A.OP_SHUTDOWN:
+        return shutdownSocket(ground, s, call.arg[0])
+      case A.OP_SETSOCKOPT:
+        return setOption(ground, s, call)
+      case A.OP_GETSOCKOPT:
+        return getOption(ground, s, call)
+      case A.OP_WAIT:
+        return waitFor(ground, s, call)
+      case A.OP_NATIVE:
+        return goNative(ground, s, call.arg[0])
+      case A.OP_DISCONNECT:
+        return disconnectSocket(ground, s)
+      case A.OP_OUTQ:
+        return outQueue(ground, s, call)
+      default:
+        return call.op > 0 ? -EOPNOTSUPP : -EINVAL
+    }
+  }
+
+  #workOn(record: number): void {
+    const s = this.ground.streams[record]
+    if (s === undefined) return
+    if (s.state === T.LISTENING) deliverWaiting(this.ground, s)
+    work(this.ground, s)
+  }
+
+  #forgetWait(block: number): void {
+    for (const s of this.ground.streams)
+      if (s !== undefined && s.waiters.length > 0)
+        s.waiters = s.waiters.filter(w => w.block !== block)
+  }
+
+  // ---- TcpUser
+
+  synArrives(listener: number): 'accept' | 'drop' | 'refuse' {
+    return synArrives(this.ground, this.ground.streams[listener])
+  }
+
+  established(tcb: number, listener: number, now: number): boolean {
+    this.ground.now = now
+    return established(this.ground, tcb, this.ground.streams[listener])
+  }
+
+  changed(tcb: number, events: number, errno: number, now: number): void {
+    const ground = this.ground
+    const s = ground.streams[ground.recordOf[tcb]]
+    ground.now = now
+    if (s === undefined || s.tcb !== tcb) return
+    if ((events & EV_CONNECTED) !== 0) connected(ground, s)
+    if ((events & EV_TEXT) !== 0) textArrived(ground, s)
+    if ((events & EV_FIN) !== 0) endArrived(ground, s)
+    if ((events & EV_ROOM) !== 0) roomMade(ground, s)
+    if (ground.streams[s.index] !== s) return
+    if ((events & EV_ERROR) !== 0) failed(ground, s, errno)
+    else if ((events & EV_CLOSED) !== 0) finished(ground, s)
+  }
+
+  growReceive(tcb: number, wanted: number): void {
+    const s = this.ground.streams[this.ground.recordOf[tcb]]
+    if (s !== undefined) growReceive(this.ground, s, wanted)
+  }
+
+  growSend(tcb: number, wanted: number): void {
+    const s = this.ground.streams[this.ground.recordOf[tcb]]
+    if (s !== undefined) growSend(this.ground, s, wanted)
+  }
+
+  /** Takes up the sockets of the thread before this one. */
+  recover(now: number): void {
+    this.ground.now = now
+    recover(this.ground)
+    this.ground.calls.recover(call => this.#dispatch(served(call)))
+    repairWork(this.#region)
+  }
+
+  /** Are those alive who hold `port`? */
+  #reclaimPort(port: number): boolean {
+    if (port === 0) return false
+    let freed = this.poll(0) > 0
+    for (const s of this.ground.streams)
+      if (s !== undefined && s.get(T.PORT) === port && s.fd < 0) {
+        probe(this.ground, s)
+        if (this.ground.streams[s.index] !== s) freed = true
+      }
+    return freed
+  }
+}

@@ -1,0 +1,100 @@
+// What the server knows of each virtual socket, in memory that no program sees and that outlives the stack thread: a
+// row of 32-bit words per record. A new thread finds every socket here as the old one left it.
+import { ABI_RECORDS } from '../shm/layout.ts'
+
+export const ROW_WORDS = 64
+export const TABLE_BYTES = ABI_RECORDS * ROW_WORDS * 4
+
+/** Columns. */
+export const GENERATION = 0
+export const STATE = 1
+export const FD = 2
+export const TCB = 3
+export const FAMILY = 4
+export const FLAGS = 5
+export const PORT = 6
+export const LOCAL = 7 // four words
+export const BACKLOG = 11
+export const LISTENER = 12
+export const RX_GEOM = 13
+export const TX_GEOM = 14
+/** Native mode: messages (canary, plug) still to be thrown away before text begins. */
+export const DISCARD = 15
+/** The reader's counter when it was last rung. */
+export const RUNG_HEAD = 16
+/** Native mode: the server's own counters, which a new thread cannot tell from the TCB. */
+export const RX_HEAD = 17
+export const TX_TAIL = 18
+/** What bind() took, to be given back as it was taken: four words; port and flags stand above and below. */
+export const BOUND_ADDRESS = 20
+/** Socket options, see options.ts. */
+export const OPTIONS = 24
+
+/** STATE */
+export const FREE = 0
+export const OPEN = 1
+export const LISTENING = 2
+export const CONNECTING = 3
+export const CONNECTED = 4
+/** The program has gone, its text is still being sent. */
+export const CLOSING = 5
+
+/** FLAGS */
+export const NATIVE = 1
+export const BOUND = 2
+/** The program bound the record's name: a probe tells whether it lives. Else the server did, to deliver it. */
+export const OWN_NAME = 4
+/** In a listener's queue, not yet accepted. */
+export const DELIVERED = 8
+/** Waits for room in the listener's queue. */
+export const UNDELIVERED = 16
+export const SHUT_WR = 32
+export const SHUT_RD = 64
+export const EOF = 128
+export const DEAD = 256
+/** Native mode: the program's end of file was seen. */
+export const SAW_EOF = 512
+/** Holds its local port in ports.ts, taken with these options. */
+export const HOLDS_PORT = 1024
+export const HELD_V6ONLY = 2048
+export const HELD_REUSE = 4096
+
+/** Rows handed out and taken back, over shared memory that survives the thread. */
+export class SocketTable {
+  readonly words: Int32Array
+  readonly #free: number[] = []
+
+  constructor(memory: ArrayBufferLike) {
+    this.words = new Int32Array(memory)
+    for (let i = ABI_RECORDS - 1; i >= 0; i--)
+      if (this.words[i * ROW_WORDS + STATE] === FREE) this.#free.push(i)
+  }
+
+  get inUse(): number {
+    return ABI_RECORDS - this.#free.length
+  }
+
+  /** A free record with a new generation, all else 0; -1 if there is none. */
+  alloc(): number {
+    const i = this.#free.pop()
+    if (i === undefined) return -1
+    const row = i * ROW_WORDS
+    const generation = (this.words[row + GENERATION] + 1) >>> 0 || 1
+    this.words.fill(0, row, row + ROW_WORDS)
+    this.words[row + GENERATION] = generation
+    this.words[row + FD] = -1
+    this.words[row + TCB] = -1
+    return i
+  }
+
+  free(i: number): void {
+    if (this.words[i * ROW_WORDS + STATE] === FREE) throw new Error(`record ${i} is free already`)
+    this.words[i * ROW_WORDS + STATE] = FREE
+    this.#free.push(i)
+  }
+
+  /** Records that are not free, in no particular order. */
+  *live(): Iterable<number> {
+    for (let i = 0; i < ABI_RECORDS; i++) if (this.words[i * ROW_WORDS + STATE] !== FREE) yield i
+  }
+}

@@ -1,0 +1,67 @@
+// Text and its ends, between TCP and the program: what arrived is shown, what was written is sent.
+import type { Ground } from './ground.ts'
+import { pumpIn, pumpOut } from './native.ts'
+import { answerWaiters, showDead, showEnd, showRoom, showText } from './readiness.ts'
+import { RECORD, RECORD_CONNECTED, WAIT_CONNECTED } from '../shm/layout.ts'
+import type { Stream } from './stream.ts'
+import * as T from './table.ts'
+
+/** Shows everything anew: after attaching, accepting, or a change of threads. */
+export function refresh(ground: Ground, s: Stream): void {
+  if (s.has(T.DEAD)) return showDead(ground, s, s.peek(RECORD.so_error))
+  if (s.state === T.CONNECTED) {
+    if (s.native) pump(ground, s)
+    else {
+      if (s.rx.used > 0) showText(s)
+      showRoom(ground, s)
+      showEnd(s)
+    }
+  }
+}
+
+/** Native mode: moves what can be moved both ways and tells TCP. */
+export function pump(ground: Ground, s: Stream): void {
+  const tcp = ground.stack.tcp
+  if (pumpOut(s) && s.tcb >= 0) tcp.received(s.tcb, ground.now)
+  switch (pumpIn(s)) {
+    case 'more':
+      if (s.tcb >= 0) tcp.send(s.tcb, ground.now, false)
+      break
+    case 'end':
+      if (s.tcb >= 0) tcp.close(s.tcb, ground.now)
+      break
+    case 'gone':
+      if (s.tcb >= 0) tcp.abort(s.tcb, ground.now)
+      break
+    case 'none':
+      break
+  }
+}
+
+/** The handshake of our connect is done. */
+export function connected(ground: Ground, s: Stream): void {
+  s.set(T.STATE, T.CONNECTED)
+  s.share(RECORD.state, RECORD_CONNECTED)
+  answerWaiters(ground, s, WAIT_CONNECTED, 0)
+  refresh(ground, s)
+}
+
+/** Text has arrived and is published. */
+export function textArrived(ground: Ground, s: Stream): void {
+  if (!s.native) showText(s)
+  else if (pumpOut(s) && s.tcb >= 0) ground.stack.tcp.received(s.tcb, ground.now)
+}
+
+/** The peer acknowledged: there is room in the send ring. */
+export function roomMade(ground: Ground, s: Stream): void {
+  if (s.native) pump(ground, s)
+  else showRoom(ground, s)
+}
+
+/** The peer's FIN. */
+export function endArrived(ground: Ground, s: Stream): void {
+  s.mark(T.EOF)
+  s.rx.end()
+  if (s.native) textArrived(ground, s)
+  else showEnd(s)
+}

@@ -1,0 +1,37 @@
+// Calls that wait: for a handshake, for room in the send ring, for a lingering close.
+import { EINVAL } from '../base/errno.ts'
+import { RECORD, WAIT_CLOSED, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
+import { LATER, type Call } from './calls.ts'
+import type { Ground } from './ground.ts'
+import type { Stream } from './stream.ts'
+import * as T from './table.ts'
+
+/** A call that waits until something is so. */
+export function waitFor(ground: Ground, s: Stream, call: Call): number {
+  const wait = call.arg[0]
+  if (wait === WAIT_SPACE) {
+    if (s.has(T.DEAD | T.SHUT_WR) || s.state !== T.CONNECTED) return 0
+    if (s.tx.room * 3 >= s.tx.limit) return 0
+  } else if (wait === WAIT_CONNECTED) {
+    if (s.state !== T.CONNECTING) return s.has(T.DEAD) ? -s.swap(RECORD.so_error, 0) : 0
+  } else if (wait !== WAIT_CLOSED) return -EINVAL
+  else if (s.state !== T.CLOSING && s.state !== T.CONNECTED) return 0
+  const until = wait === WAIT_CLOSED ? ground.now + Math.max(0, call.arg[1]) : Infinity
+  s.waiters.push({ block: call.block, wait, until })
+  if (until !== Infinity) ground.timed.add(s)
+  return LATER
+}
+
+/** Answers the waits whose time is over. The next time to look, ms. */
+export function expireWaits(ground: Ground): number {
+  let next = Infinity
+  for (const s of ground.timed) {
+    const due = s.waiters.filter(w => w.until <= ground.now)
+    s.waiters = s.waiters.filter(w => w.until > ground.now)
+    for (const w of due) ground.calls.answer(w.block, 0)
+    const first = Math.min(Infinity, ...s.waiters.map(w => w.until))
+    if (first === Infinity) ground.timed.delete(s)
+    next = Math.min(next, first)
+  }
+  return next
+}
