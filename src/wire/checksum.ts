@@ -9,7 +9,7 @@ export function sumBytes(bytes: Uint8Array, at: number, length: number, sum: num
   const end = at + length
   let odd = false
   let own = 0
-  if (length >= 16) {
+  if (length >= 64) {
     if (((bytes.byteOffset + at) & 1) === 1) {
       odd = true
       sum = swap(fold(sum)) + bytes[at++]
