@@ -11,7 +11,10 @@ export interface FrameSink {
   readonly offload: boolean
   /** The memory of the frame opened last. */
   readonly bytes: Uint8Array
-  /** Memory for a frame of at most `length` bytes: its offset in `bytes`; -1: no room now (try later). */
+  /**
+   * Memory for a frame of at most `length` bytes: its offset in `bytes`; -1: no room now (try later). A frame that
+   * is not closed before the next one is opened was never there.
+   */
   open(length: number): number
   /**
    * Sends the frame opened last, `length` bytes of it. `gsoSize`: text bytes per segment if it is longer than the

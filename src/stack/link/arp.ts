@@ -1,0 +1,108 @@
+// ARP (RFC 826) and the defence of our addresses (RFC 5227).
+import { ETHERTYPE_ARP } from '../../wire/ethernet.ts'
+import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpMessage, emitArp } from '../../wire/arp.ts'
+import { BROADCAST_MAC, ZERO_MAC } from '../../wire/mac.ts'
+import type { Mac } from '../../wire/mac.ts'
+import type { Neighbor } from './neighbor.ts'
+import type { Nic } from './nic.ts'
+
+/** RFC 5227 section 1.1, in ms. */
+const ANNOUNCE_NUM = 2
+const ANNOUNCE_INTERVAL = 2_000
+const DEFEND_INTERVAL = 10_000
+
+export class Arp {
+  private readonly nic: Nic
+  private announcements = 0
+  private nextAnnouncement = Infinity
+  private lastDefence = -Infinity
+
+  constructor(nic: Nic) {
+    this.nic = nic
+  }
+
+  /** When run() has something to do. */
+  get next(): number {
+    return this.nextAnnouncement
+  }
+
+  /** Tells everybody where our addresses are, twice (RFC 5227 section 2.3); from the next run() on. */
+  announce(): void {
+    this.announcements = ANNOUNCE_NUM
+    this.nextAnnouncement = -Infinity
+  }
+
+  /** The link is gone. */
+  silence(): void {
+    this.nextAnnouncement = Infinity
+  }
+
+  run(now: number): void {
+    if (now < this.nextAnnouncement) return
+    let told = true
+    for (const { word } of this.nic.addresses) told = this.sendAnnouncement(word) && told
+    if (told) this.announcements--
+    this.nextAnnouncement = this.announcements > 0 ? now + ANNOUNCE_INTERVAL : Infinity
+  }
+
+  /** Asks for a neighbor: everybody, or the MAC it had when it was last heard of. */
+  solicit(neighbor: Neighbor): void {
+    const spa = this.nic.sourceFor(neighbor.address)
+    if (spa === undefined) return
+    const dst = neighbor.hasMac ? neighbor.mac : BROADCAST_MAC
+    this.send(dst, ARP_REQUEST, spa, ZERO_MAC, neighbor.address)
+  }
+
+  /** RFC 826 "Packet Reception". `toUs`: the frame came to our MAC, not to everybody's. */
+  arrives(bytes: Uint8Array, at: number, length: number, toUs: boolean, now: number): void {
+    const { counters, neighbors } = this.nic
+    const message = ArpMessage.parse(bytes, at, length)
+    if (message === undefined || !isStation(message)) {
+      counters.arpMalformed++
+      return
+    }
+    counters.arpIn++
+    const { op, sha, spa, tpa } = message
+    if (this.nic.hasAddress(spa)) {
+      if (!sha.equals(this.nic.mac)) this.conflict(spa, sha, now)
+      return
+    }
+    const forUs = this.nic.hasAddress(tpa)
+    const neighbor = neighbors.find(spa)
+    if (neighbor !== undefined) neighbors.learn(neighbor, sha, op === ARP_REPLY && toUs, now)
+    else if (op === ARP_REQUEST && forUs && this.nic.isOnLink(spa)) neighbors.create(spa, sha)
+    if (op === ARP_REQUEST && forUs) this.send(sha, ARP_REPLY, tpa, sha, spa)
+  }
+
+  /** Somebody else uses our address. We keep it, and say so (RFC 5227 section 2.4(c)), but not in a loop. */
+  private conflict(address: number, mac: Mac, now: number): void {
+    this.nic.counters.arpConflicts++
+    this.nic.onConflict(address, mac, now)
+    if (now - this.lastDefence < DEFEND_INTERVAL) return
+    this.lastDefence = now
+    this.sendAnnouncement(address)
+  }
+
+  private sendAnnouncement(address: number): boolean {
+    return this.send(BROADCAST_MAC, ARP_REQUEST, address, ZERO_MAC, address)
+  }
+
+  private send(dst: Mac, op: number, spa: number, tha: Mac, tpa: number): boolean {
+    const { nic } = this
+    const at = nic.openFrame(ARP_LEN)
+    if (at < 0) {
+      nic.counters.arpNoRoom++
+      return false
+    }
+    emitArp(nic.bytes, at, { op, sha: nic.mac, spa, tha, tpa })
+    nic.closeFrame(dst, ETHERTYPE_ARP, ARP_LEN, 0, 0, 0)
+    nic.counters.arpOut++
+    return true
+  }
+}
+
+/** The sender can be a station: no group MAC, and an address that one host may have (0: a probe, RFC 5227). */
+function isStation({ sha, spa }: ArpMessage): boolean {
+  const top = spa >>> 24
+  return !sha.isGroup && !sha.isZero && (spa === 0 || (top !== 0 && top !== 127 && top < 224))
+}

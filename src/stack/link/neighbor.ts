@@ -1,0 +1,310 @@
+// Who has which MAC address, and how sure that is: the states and constants of RFC 4861 section 7.3, which fit
+// ARP as well as they fit neighbor discovery. Packets for a neighbor that is still asked for wait here, whole.
+import { Timers } from '../../base/timers.ts'
+import { Mac, ZERO_MAC } from '../../wire/mac.ts'
+import type { LinkCounters } from './counters.ts'
+
+export type NeighborState = 'INCOMPLETE' | 'REACHABLE' | 'STALE' | 'DELAY' | 'PROBE' | 'FAILED'
+
+/** RFC 4861 section 10, in ms. */
+const REACHABLE_TIME = 30_000
+const DELAY_FIRST_PROBE_TIME = 5_000
+const RETRANS_TIMER = 1_000
+const MAX_SOLICIT = 3
+
+const CAPACITY = 1024
+/** A program that scans a network must not push out the neighbors it talks to. */
+const MAX_INCOMPLETE = CAPACITY / 2
+/** What may wait for one neighbor, and for all together. RFC 1122 section 2.3.2.2 asks for one packet. */
+const WAITING_FRAMES = 64
+const WAITING_BYTES = 256 * 1024
+const WAITING_BYTES_TOTAL = 4 * 1024 * 1024
+
+/** An IP packet without its Ethernet header, and what FrameSink.close() will want to know. */
+export interface WaitingPacket {
+  readonly bytes: Uint8Array
+  readonly gsoSize: number
+  readonly checksumStart: number
+  readonly checksumOffset: number
+}
+
+export class Neighbor {
+  /** Place in the table; -1: it was put out, whoever holds it must look the address up again. */
+  id: number
+  readonly address: number
+  mac: Mac = ZERO_MAC
+  state: NeighborState = 'INCOMPLETE'
+  /** Frames may go to `mac` with no further thought. */
+  ready = false
+  waiting: WaitingPacket[] = []
+  waitingBytes = 0
+  /** Solicitations sent in this state. */
+  probes = 0
+  /** When it was last known to hear us. */
+  confirmed = 0
+  /** Counts up with each look-up that was not `ready`: the smallest is the longest unused. */
+  used = 0
+
+  constructor(id: number, address: number) {
+    this.id = id
+    this.address = address
+  }
+
+  get hasMac(): boolean {
+    return this.state !== 'INCOMPLETE' && this.state !== 'FAILED'
+  }
+}
+
+/** Holds the place of a neighbor that is not looked up yet, or for which the table has no room. */
+export const NOWHERE: Neighbor = Object.assign(new Neighbor(-1, 0), { state: 'FAILED' as const })
+
+/** What the table asks of the link. */
+export interface NeighborLink {
+  /** Asks for the neighbor's MAC: everybody, or the MAC that it had. */
+  solicit(neighbor: Neighbor): void
+  /** Sends a packet that waited; false: no room now. */
+  transmit(neighbor: Neighbor, packet: WaitingPacket): boolean
+  /** The neighbor did not answer; this waited for it. */
+  undeliverable(packet: WaitingPacket, now: number): void
+}
+
+export class NeighborTable {
+  private readonly link: NeighborLink
+  private readonly counters: LinkCounters
+  private readonly byAddress = new Map<number, Neighbor>()
+  private readonly slots: (Neighbor | undefined)[] = new Array<undefined>(CAPACITY).fill(undefined)
+  private readonly freeIds = Array.from({ length: CAPACITY }, (_, i) => CAPACITY - 1 - i)
+  private readonly timers = new Timers(CAPACITY)
+  private incomplete = 0
+  private waitingBytes = 0
+  private uses = 0
+  /** Latest time we were told: packets are sent without one. Requests go out at the next run(). */
+  private now = 0
+  /** They have a MAC again, but the link had no room for all that waited. */
+  private blocked: Neighbor[] = []
+
+  constructor(link: NeighborLink, counters: LinkCounters) {
+    this.link = link
+    this.counters = counters
+  }
+
+  get size(): number {
+    return this.byAddress.size
+  }
+
+  /** When run() has something to do. */
+  get next(): number {
+    return this.timers.next
+  }
+
+  find(address: number): Neighbor | undefined {
+    return this.byAddress.get(address)
+  }
+
+  /** All entries, for `ip neigh`. */
+  list(): Iterable<Neighbor> {
+    return this.byAddress.values()
+  }
+
+  /** The neighbor to send to now: asks for it if it is unknown. NOWHERE if there is no room to ask. */
+  resolve(address: number): Neighbor {
+    const neighbor = this.byAddress.get(address)
+    if (neighbor === undefined || neighbor.state === 'FAILED') return this.startResolution(address)
+    neighbor.used = ++this.uses
+    if (neighbor.state === 'STALE') {
+      this.enter(neighbor, 'DELAY')
+      this.timers.set(neighbor.id, this.now + DELAY_FIRST_PROBE_TIME)
+    }
+    return neighbor
+  }
+
+  /** Makes an entry for a station that spoke to us first (RFC 826: it will want an answer). */
+  create(address: number, mac: Mac): void {
+    const neighbor = this.add(address)
+    if (neighbor === undefined) return
+    neighbor.mac = mac
+    this.enter(neighbor, 'STALE')
+  }
+
+  /** `neighbor` says that it is at `mac`; `reply`: it said so to us alone, in an answer (RFC 4861 section 7.2.5). */
+  learn(neighbor: Neighbor, mac: Mac, reply: boolean, now: number): void {
+    this.now = now
+    const solicited = reply && (neighbor.state === 'INCOMPLETE' || neighbor.state === 'PROBE')
+    const changed = !neighbor.hasMac || !neighbor.mac.equals(mac)
+    neighbor.mac = mac
+    if (solicited) this.reachable(neighbor, now)
+    else if (changed) {
+      this.timers.clear(neighbor.id)
+      this.enter(neighbor, 'STALE')
+      if (neighbor.waiting.length > 0) this.resolve(neighbor.address)
+    }
+    this.flush(neighbor)
+  }
+
+  /** Something above saw that the neighbor hears us (RFC 4861 section 7.3.1). Called for every ACK: quick. */
+  confirm(neighbor: Neighbor, now: number): void {
+    if (neighbor.state === 'REACHABLE') neighbor.confirmed = now
+    else if (neighbor.hasMac && neighbor.id >= 0) this.reachable(neighbor, now)
+  }
+
+  /** Keeps a packet until the neighbor is found; the oldest give way (RFC 1122 section 2.3.2.2). */
+  wait(neighbor: Neighbor, packet: WaitingPacket): void {
+    const length = packet.bytes.length
+    while (
+      neighbor.waiting.length >= WAITING_FRAMES ||
+      (neighbor.waiting.length > 0 && neighbor.waitingBytes + length > WAITING_BYTES)
+    ) {
+      this.unqueue(neighbor)
+      this.counters.neighborQueueFull++
+    }
+    if (this.waitingBytes + length > WAITING_BYTES_TOTAL) {
+      this.counters.neighborQueueFull++
+      return
+    }
+    neighbor.waiting.push(packet)
+    neighbor.waitingBytes += length
+    this.waitingBytes += length
+  }
+
+  /** Expired timers, and what waited for room. */
+  run(now: number): void {
+    this.now = now
+    for (let id = this.timers.take(now); id >= 0; id = this.timers.take(now))
+      this.expire(this.slots[id]!, now)
+    const blocked = this.blocked
+    this.blocked = []
+    for (const neighbor of blocked) this.flush(neighbor)
+  }
+
+  /** The link is another one, or up again: nobody is where he was until he says so. */
+  relink(): void {
+    for (const neighbor of this.byAddress.values()) {
+      if (neighbor.state === 'FAILED') continue
+      neighbor.probes = 0
+      if (neighbor.hasMac) this.enter(neighbor, 'PROBE')
+      this.timers.set(neighbor.id, this.now)
+    }
+  }
+
+  /** The station with this MAC has left: its addresses. */
+  macGone(mac: Mac, now: number): number[] {
+    this.now = now
+    const gone = [...this.byAddress.values()].filter(n => n.hasMac && n.mac.equals(mac))
+    for (const neighbor of gone) this.fail(neighbor, now)
+    return gone.map(neighbor => neighbor.address)
+  }
+
+  private startResolution(address: number): Neighbor {
+    if (this.incomplete >= MAX_INCOMPLETE) {
+      this.counters.neighborTableFull++
+      return NOWHERE
+    }
+    const neighbor = this.byAddress.get(address) ?? this.add(address)
+    if (neighbor === undefined) return NOWHERE
+    this.enter(neighbor, 'INCOMPLETE')
+    neighbor.used = ++this.uses
+    this.timers.set(neighbor.id, this.now)
+    return neighbor
+  }
+
+  /** A new entry, FAILED until its maker says otherwise; undefined: the table is full of better ones. */
+  private add(address: number): Neighbor | undefined {
+    if (this.freeIds.length === 0) this.evict()
+    const id = this.freeIds.pop()
+    if (id === undefined) {
+      this.counters.neighborTableFull++
+      return
+    }
+    const neighbor = new Neighbor(id, address)
+    neighbor.state = 'FAILED'
+    neighbor.used = ++this.uses
+    this.slots[id] = neighbor
+    this.byAddress.set(address, neighbor)
+    return neighbor
+  }
+
+  /** Puts out the least valuable entry, the longest unused of its kind. Never one for which something waits. */
+  private evict(): void {
+    const rank = { FAILED: 0, STALE: 1, DELAY: 2, PROBE: 3, REACHABLE: 4, INCOMPLETE: 5 }
+    let victim: Neighbor | undefined
+    for (const n of this.byAddress.values()) {
+      if (n.state === 'INCOMPLETE' || n.waiting.length > 0) continue
+      const order = victim && (rank[n.state] - rank[victim.state] || n.used - victim.used)
+      if (order === undefined || order < 0) victim = n
+    }
+    if (victim === undefined) return
+    this.timers.clear(victim.id)
+    this.slots[victim.id] = undefined
+    this.freeIds.push(victim.id)
+    this.byAddress.delete(victim.address)
+    this.enter(victim, 'FAILED')
+    victim.id = -1
+  }
+
+  /** The one place where a state changes. */
+  private enter(neighbor: Neighbor, state: NeighborState): void {
+    if (neighbor.state === 'INCOMPLETE') this.incomplete--
+    if (state === 'INCOMPLETE') this.incomplete++
+    neighbor.state = state
+    neighbor.probes = 0
+    this.update(neighbor)
+  }
+
+  /** STALE is not ready: its next use is to be noticed. */
+  private update(neighbor: Neighbor): void {
+    neighbor.ready = neighbor.hasMac && neighbor.state !== 'STALE' && neighbor.waiting.length === 0
+  }
+
+  private reachable(neighbor: Neighbor, now: number): void {
+    neighbor.confirmed = now
+    this.enter(neighbor, 'REACHABLE')
+    this.timers.set(neighbor.id, now + REACHABLE_TIME)
+  }
+
+  private expire(neighbor: Neighbor, now: number): void {
+    if (neighbor.state === 'REACHABLE') {
+      if (neighbor.confirmed + REACHABLE_TIME > now)
+        this.timers.set(neighbor.id, neighbor.confirmed + REACHABLE_TIME)
+      else this.enter(neighbor, 'STALE')
+      return
+    }
+    if (neighbor.state === 'DELAY') this.enter(neighbor, 'PROBE')
+    if (neighbor.probes === MAX_SOLICIT) {
+      this.fail(neighbor, now)
+      return
+    }
+    neighbor.probes++
+    this.timers.set(neighbor.id, now + RETRANS_TIMER)
+    this.link.solicit(neighbor)
+  }
+
+  private fail(neighbor: Neighbor, now: number): void {
+    this.timers.clear(neighbor.id)
+    const waited = neighbor.waiting
+    this.waitingBytes -= neighbor.waitingBytes
+    neighbor.waiting = []
+    neighbor.waitingBytes = 0
+    this.enter(neighbor, 'FAILED')
+    this.counters.neighborsFailed++
+    for (const packet of waited) this.link.undeliverable(packet, now)
+  }
+
+  /** Sends what waited, in order; what finds no room stays for the next run(), and newer packets behind it. */
+  private flush(neighbor: Neighbor): void {
+    if (!neighbor.hasMac) return
+    while (neighbor.waiting.length > 0) {
+      if (!this.link.transmit(neighbor, neighbor.waiting[0])) {
+        if (!this.blocked.includes(neighbor)) this.blocked.push(neighbor)
+        break
+      }
+      this.unqueue(neighbor)
+    }
+    this.update(neighbor)
+  }
+
+  private unqueue(neighbor: Neighbor): void {
+    const length = neighbor.waiting.shift()!.bytes.length
+    neighbor.waitingBytes -= length
+    this.waitingBytes -= length
+  }
+}
