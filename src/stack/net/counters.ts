@@ -1,0 +1,45 @@
+/** What happened to packets. Below the first group: why one was thrown away. */
+export class NetCounters {
+  packetsIn = 0
+  packetsOut = 0
+  fragmentsIn = 0
+  fragmentsOut = 0
+  reassembled = 0
+  icmpIn = 0
+  icmpOut = 0
+  icmpErrorsIn = 0
+  icmpErrorsOut = 0
+
+  /** Version, ihl or a length that lies. */
+  badHeader = 0
+  badHeaderChecksum = 0
+  badOptions = 0
+  sourceRoute = 0
+  martianSource = 0
+  notOurAddress = 0
+  /** To everybody, or to a group; none of the protocols here takes that. */
+  broadcast = 0
+  /** In a broadcast frame, but to one address (RFC 1122 section 3.3.6). */
+  linkBroadcast = 0
+  noProtocol = 0
+  /** Ours, larger than the mtu that the link or the path has by now. */
+  tooBig = 0
+  /** A fragment of ours for which the link had no room; the rest of its datagram follows it. */
+  fragmentNoRoom = 0
+
+  badFragment = 0
+  fragmentOverlap = 0
+  /** Of a datagram that was given up because fragments of it overlapped. */
+  fragmentOfDropped = 0
+  reassemblyTimeout = 0
+  /** The oldest of too many. */
+  reassemblyFull = 0
+
+  icmpMalformed = 0
+  /** A type that a host has no use for, or must not believe (redirect, source quench). */
+  icmpIgnored = 0
+  /** An error that quotes nothing of ours. */
+  icmpErrorNotOurs = 0
+  icmpRateLimited = 0
+  icmpNoRoom = 0
+}

@@ -1,0 +1,147 @@
+// IPv4 output: a datagram built in the frame that it leaves in.
+import { writeU16 } from '../../base/bytes.ts'
+import type { Address } from '../../wire/address.ts'
+import { finish, fold, pseudoSumV4, sumBytes } from '../../wire/checksum.ts'
+import { ETHER_HEADER_LEN } from '../../wire/ethernet.ts'
+import { IPV4_DF, IPV4_HEADER_LEN, IPV4_MAX_DATAGRAM, IPV4_MF, emitIpv4 } from '../../wire/ipv4.ts'
+import { NOWHERE } from '../link/neighbor.ts'
+import type { Nic } from '../link/nic.ts'
+import type { NetCounters } from './counters.ts'
+import type { Path } from './path.ts'
+
+const TTL = 64
+
+/** What paths share: one stack's way out. */
+export interface Ipv4Output {
+  readonly nic: Nic
+  readonly counters: NetCounters
+  /** A datagram that is cut into fragments, or thrown away, is built here. */
+  readonly scratch: Uint8Array
+  random(): number
+}
+
+export class Ipv4Path implements Path {
+  readonly src: Address
+  readonly dst: Address
+  readonly headerLength = IPV4_HEADER_LEN
+  bytes: Uint8Array
+  private readonly output: Ipv4Output
+  private readonly nic: Nic
+  private readonly protocol: number
+  /** The sender asks that its datagrams not be fragmented, by us or on the way (RFC 1191). */
+  private readonly df: boolean
+  private readonly hop: number
+  private readonly pseudo: number
+  private neighbor = NOWHERE
+  private at = 0
+  private target: 'nic' | 'fragments' | 'nowhere' = 'nowhere'
+
+  constructor(
+    output: Ipv4Output,
+    src: Address,
+    dst: Address,
+    hop: number,
+    protocol: number,
+    df: boolean,
+  ) {
+    this.output = output
+    this.nic = output.nic
+    this.src = src
+    this.dst = dst
+    this.hop = hop
+    this.protocol = protocol
+    this.df = df
+    this.pseudo = pseudoSumV4(src.d, dst.d, protocol)
+    this.bytes = output.scratch
+  }
+
+  get mtu(): number {
+    return this.nic.mtu
+  }
+
+  get maxDatagram(): number {
+    return this.nic.offload || !this.df ? IPV4_MAX_DATAGRAM : this.mtu
+  }
+
+  open(length: number): number {
+    const total = IPV4_HEADER_LEN + length
+    if (total > this.mtu && (!this.df || !this.nic.offload)) return this.openScratch(total)
+    if (!this.neighbor.ready) this.neighbor = this.nic.neighbors.resolve(this.hop)
+    const at = this.nic.open(this.neighbor, total)
+    if (at < 0) return -1
+    this.target = 'nic'
+    this.bytes = this.nic.bytes
+    this.at = at
+    return at + IPV4_HEADER_LEN
+  }
+
+  close(length: number, gsoSize: number, checksumOffset: number): void {
+    const total = IPV4_HEADER_LEN + length
+    if (this.target === 'fragments') return this.closeFragments(length, checksumOffset)
+    // The mtu became smaller since the sender chose this length.
+    if (this.target === 'nowhere' || (total > this.mtu && gsoSize === 0)) {
+      this.output.counters.tooBig++
+      return
+    }
+    const { bytes, at, nic } = this
+    let checksumStart = 0
+    if (checksumOffset >= 0) {
+      if (nic.offload) {
+        checksumStart = ETHER_HEADER_LEN + IPV4_HEADER_LEN
+        writeU16(bytes, at + IPV4_HEADER_LEN + checksumOffset, fold(this.pseudo + length))
+      } else this.sum(at + IPV4_HEADER_LEN, length, checksumOffset)
+    }
+    // The id means something only where there may be fragments (RFC 6864 section 4.1).
+    const id = this.df ? 0 : this.output.random() & 0xffff
+    const flags = this.df ? IPV4_DF : 0
+    emitIpv4(bytes, at, total, id, flags, TTL, this.protocol, this.src.d, this.dst.d)
+    this.output.counters.packetsOut++
+    nic.close(this.neighbor, total, total > this.mtu ? gsoSize : 0, checksumStart, checksumOffset)
+  }
+
+  confirm(now: number): void {
+    this.nic.neighbors.confirm(this.neighbor, now)
+  }
+
+  private openScratch(total: number): number {
+    if (total > IPV4_MAX_DATAGRAM)
+      throw new RangeError(
+        `Cannot open ${total} bytes: a datagram has at most ${IPV4_MAX_DATAGRAM}`,
+      )
+    this.target = this.df ? 'nowhere' : 'fragments'
+    this.bytes = this.output.scratch
+    return IPV4_HEADER_LEN
+  }
+
+  private sum(at: number, length: number, checksumOffset: number): void {
+    writeU16(this.bytes, at + checksumOffset, 0)
+    const sum = sumBytes(this.bytes, at, length, this.pseudo + length)
+    writeU16(this.bytes, at + checksumOffset, finish(sum))
+  }
+
+  /** RFC 791 "Fragmentation": all but the last carry a multiple of eight bytes. */
+  private closeFragments(length: number, checksumOffset: number): void {
+    const { nic, output, mtu } = this
+    const { counters, scratch } = output
+    if (checksumOffset >= 0) this.sum(IPV4_HEADER_LEN, length, checksumOffset)
+    const id = output.random() & 0xffff
+    const most = (mtu - IPV4_HEADER_LEN) & ~7
+    for (let offset = 0; offset < length; offset += most) {
+      const n = Math.min(most, length - offset)
+      if (!this.neighbor.ready) this.neighbor = nic.neighbors.resolve(this.hop)
+      const at = nic.open(this.neighbor, IPV4_HEADER_LEN + n)
+      if (at < 0) {
+        counters.fragmentNoRoom++
+        return
+      }
+      const from = IPV4_HEADER_LEN + offset
+      nic.bytes.set(scratch.subarray(from, from + n), at + IPV4_HEADER_LEN)
+      const word = (offset + n < length ? IPV4_MF : 0) | (offset >> 3)
+      const total = IPV4_HEADER_LEN + n
+      emitIpv4(nic.bytes, at, total, id, word, TTL, this.protocol, this.src.d, this.dst.d)
+      counters.fragmentsOut++
+      nic.close(this.neighbor, total, 0, 0, 0)
+    }
+    counters.packetsOut++
+  }
+}

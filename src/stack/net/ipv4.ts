@@ -1,0 +1,218 @@
+// IPv4 (RFC 791 as RFC 1122 section 3.2.1 wants it from a host): what arrives, and where what leaves goes.
+import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from '../../base/errno.ts'
+import { i32, u16 } from '../../base/bytes.ts'
+import { Address, ANY_V4, LOOPBACK_V4 } from '../../wire/address.ts'
+import { checksum } from '../../wire/checksum.ts'
+import {
+  ICMP_DEST_UNREACHABLE,
+  ICMP_PROTOCOL_UNREACH,
+  ICMP_REASSEMBLY_TIME_EXCEEDED,
+  ICMP_TIME_EXCEEDED,
+} from '../../wire/icmpv4.ts'
+import {
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPV4_DST,
+  IPV4_FRAGMENT,
+  IPV4_HEADER_LEN,
+  IPV4_MAX_DATAGRAM,
+  IPV4_MF,
+  IPV4_OFFSET_MASK,
+  IPV4_PROTOCOL,
+  IPV4_SRC,
+  IPV4_TOTAL_LENGTH,
+  ipv4Options,
+} from '../../wire/ipv4.ts'
+import type { Loopback } from '../link/loopback.ts'
+import type { Nic } from '../link/nic.ts'
+import { NetCounters } from './counters.ts'
+import { Icmp } from './icmp.ts'
+import { Ipv4Path } from './ipv4-path.ts'
+import type { Ipv4Output } from './ipv4-path.ts'
+import { LoopbackPath } from './loopback-path.ts'
+import { ArrivedPacket } from './packet.ts'
+import { PathCache } from './path-cache.ts'
+import type { Path } from './path.ts'
+import type { Protocol } from './protocol.ts'
+import { Reassembly } from './reassembly.ts'
+import { nextHop } from './route.ts'
+import type { RouteTable } from './route.ts'
+
+export class Ipv4 implements Ipv4Output {
+  readonly protocols = new Map<number, Protocol>()
+  readonly counters = new NetCounters()
+  readonly icmp: Icmp
+  readonly reassembly: Reassembly
+  readonly nic: Nic
+  readonly routes: RouteTable
+  readonly random: () => number
+  readonly scratch = new Uint8Array(IPV4_MAX_DATAGRAM)
+  private readonly loopback: Loopback
+  private readonly paths = new PathCache()
+  private readonly packet = new ArrivedPacket()
+
+  constructor(nic: Nic, loopback: Loopback, routes: RouteTable, random: () => number) {
+    this.nic = nic
+    this.loopback = loopback
+    this.routes = routes
+    this.random = random
+    this.icmp = new Icmp(this)
+    this.protocols.set(IPPROTO_ICMP, this.icmp)
+    this.reassembly = new Reassembly(this.counters, (bytes, at, length, now) => {
+      const code = ICMP_REASSEMBLY_TIME_EXCEEDED
+      this.icmp.error(bytes, at, length, ICMP_TIME_EXCEEDED, code, now)
+    })
+    nic.deliverIpv4 = (bytes, at, length, checksumValid, broadcast, now) =>
+      this.arrives(bytes, at, length, checksumValid, broadcast, now)
+    nic.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
+  }
+
+  /** 127.0.0.0/8, or an address of our nic. */
+  isLocal(word: number): boolean {
+    return isLoopback(word) || this.nic.hasAddress(word)
+  }
+
+  /** The source address for packets to `dst` that have none; a negative errno if there is no way. */
+  sourceFor(dst: Address): Address | number {
+    const word = dst.d
+    if (isLoopback(word)) return LOOPBACK_V4
+    if (this.nic.hasAddress(word)) return dst
+    const route = this.isUnicast(word) ? this.routes.lookup(word) : undefined
+    return route === undefined ? -ENETUNREACH : Address.v4(route.source)
+  }
+
+  /** Who gets packets for `dst` on the link; undefined: nobody, or ourselves. */
+  hopFor(dst: number): number | undefined {
+    if (this.isLocal(dst) || !this.isUnicast(dst)) return undefined
+    const route = this.routes.lookup(dst)
+    return route && nextHop(route, dst)
+  }
+
+  /** The path between two addresses for one protocol (source unspecified: any of ours); a negative errno. */
+  path(src: Address, dst: Address, protocol: number): Path | number {
+    if (src.equals(ANY_V4)) {
+      const chosen = this.sourceFor(dst)
+      if (typeof chosen === 'number') return chosen
+      src = chosen
+    }
+    const known = this.paths.find(src, dst, protocol)
+    if (known !== undefined) return known
+    const path = this.makePath(src, dst, protocol)
+    if (typeof path !== 'number') this.paths.keep(path, protocol)
+    return path
+  }
+
+  private makePath(src: Address, dst: Address, protocol: number): Path | number {
+    if (!this.isLocal(src.d)) return -EADDRNOTAVAIL
+    if (this.isLocal(dst.d) && this.isUnicast(dst.d))
+      return new LoopbackPath(this.loopback, src, dst, protocol)
+    const hop = this.hopFor(dst.d)
+    if (hop === undefined) return -ENETUNREACH
+    if (src.isLoopback) return -EINVAL
+    return new Ipv4Path(this, src, dst, hop, protocol, protocol === IPPROTO_TCP)
+  }
+
+  /** One host's address: not "this network", a group, or everybody. */
+  private isUnicast(word: number): boolean {
+    const top = word >>> 24
+    if (top === 0 || (top >= 224 && top < 240) || word === 0x7f000000 || word === 0x7fffffff)
+      return false
+    return !this.nic.isBroadcast(word)
+  }
+
+  /** A packet from the link. `broadcast`: its frame was for everybody. */
+  arrives(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    checksumValid: boolean,
+    broadcast: boolean,
+    now: number,
+  ): void {
+    const { counters, nic } = this
+    counters.packetsIn++
+    if (length < IPV4_HEADER_LEN || bytes[at] >>> 4 !== 4) {
+      counters.badHeader++
+      return
+    }
+    const headerLength = (bytes[at] & 15) << 2
+    const totalLength = u16(bytes, at + IPV4_TOTAL_LENGTH)
+    if (headerLength < IPV4_HEADER_LEN || totalLength < headerLength || totalLength > length) {
+      counters.badHeader++
+      return
+    }
+    if (checksum(bytes, at, headerLength) !== 0) {
+      counters.badHeaderChecksum++
+      return
+    }
+    if (headerLength > IPV4_HEADER_LEN) {
+      const options = ipv4Options(bytes, at, headerLength)
+      if (options !== 'ok') {
+        if (options === 'bad') counters.badOptions++
+        else counters.sourceRoute++
+        return
+      }
+    }
+    if (!this.isStation(i32(bytes, at + IPV4_SRC))) {
+      counters.martianSource++
+      return
+    }
+    const dst = i32(bytes, at + IPV4_DST)
+    if (!nic.hasAddress(dst)) {
+      // The strong host model (RFC 1122 section 3.3.4.2): loopback's addresses are not this interface's.
+      if (dst >>> 28 === 0xe || nic.isBroadcast(dst)) counters.broadcast++
+      else counters.notOurAddress++
+      return
+    }
+    if (broadcast) {
+      counters.linkBroadcast++
+      return
+    }
+    if ((u16(bytes, at + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) === 0) {
+      this.deliver(bytes, at, headerLength, totalLength, checksumValid, false, now)
+      return
+    }
+    const whole = this.reassembly.add(bytes, at, headerLength, totalLength, now)
+    if (whole !== undefined)
+      this.deliver(whole.bytes, whole.at, whole.headerLength, whole.totalLength, false, false, now)
+  }
+
+  /** A datagram that we sent to ourselves: what it says is true. */
+  loops(bytes: Uint8Array, at: number, length: number, now: number): void {
+    this.deliver(bytes, at, IPV4_HEADER_LEN, length, true, true, now)
+  }
+
+  /** Another host may send from this address (RFC 1122 section 3.2.1.3, RFC 6890). */
+  private isStation(src: number): boolean {
+    const top = src >>> 24
+    if (top === 0 || top === 127 || top >= 224) return false
+    return !this.nic.hasAddress(src) && !this.nic.isBroadcast(src)
+  }
+
+  private deliver(
+    bytes: Uint8Array,
+    at: number,
+    headerLength: number,
+    totalLength: number,
+    checksumValid: boolean,
+    loopback: boolean,
+    now: number,
+  ): void {
+    const protocol = this.protocols.get(bytes[at + IPV4_PROTOCOL])
+    if (protocol === undefined) {
+      this.counters.noProtocol++
+      this.icmp.error(bytes, at, totalLength, ICMP_DEST_UNREACHABLE, ICMP_PROTOCOL_UNREACH, now)
+      return
+    }
+    const { packet } = this
+    packet.bytes = bytes
+    packet.ip = at
+    packet.transport = at + headerLength
+    packet.length = totalLength - headerLength
+    packet.checksumValid = checksumValid
+    packet.loopback = loopback
+    protocol.arrives(packet, now)
+  }
+}
+
+const isLoopback = (word: number): boolean => word >>> 24 === 127

@@ -1,0 +1,249 @@
+// Fragments to datagrams (RFC 791, RFC 815), as bounded as what strangers may fill has to be. Each datagram has the
+// bytes that came and one flag for every eight of them, so that a fragment costs what it is long, whatever its
+// order: no list to walk (FragmentSmack). Fragments that overlap belong to an attack, not to a network; they end
+// their datagram (RFC 5722, of which RFC 1858 and RFC 3128 are the reasons in IPv4).
+import { i32, u16, writeU16 } from '../../base/bytes.ts'
+import { checksum } from '../../wire/checksum.ts'
+import {
+  IPV4_DST,
+  IPV4_FRAGMENT,
+  IPV4_ID,
+  IPV4_MAX_DATAGRAM,
+  IPV4_MAX_HEADER_LEN,
+  IPV4_MF,
+  IPV4_OFFSET_MASK,
+  IPV4_PROTOCOL,
+  IPV4_SRC,
+  IPV4_TOTAL_LENGTH,
+} from '../../wire/ipv4.ts'
+import type { NetCounters } from './counters.ts'
+
+/** As Linux's ipfrag_time, ms. RFC 1122 section 3.3.2 would like 60 s at least; memory would not. */
+const TIMEOUT = 30_000
+const MAX_DATAGRAMS = 64
+const MAX_BYTES = 1024 * 1024
+/** The first fragment's header stands before the data, right-aligned in this. */
+const HEADROOM = IPV4_MAX_HEADER_LEN
+const FIRST_SIZE = 2048
+
+/** A datagram in the making. */
+interface Partial {
+  readonly deadline: number
+  bytes: Uint8Array
+  /** One flag for each eight bytes of data. */
+  seen: Uint8Array
+  /** Of the first fragment; 0: it has not come. */
+  headerLength: number
+  firstLength: number
+  received: number
+  /** End of the data seen so far, and where the last fragment says that the end is; -1: it has not come. */
+  highest: number
+  end: number
+  dropped: boolean
+}
+
+/** A whole datagram: `at` is where its header is in `bytes`. */
+export interface Reassembled {
+  readonly bytes: Uint8Array
+  readonly at: number
+  readonly headerLength: number
+  readonly totalLength: number
+}
+
+export class Reassembly {
+  private readonly counters: NetCounters
+  /** The first fragment of a datagram that never became whole. */
+  private readonly onTimeout: (bytes: Uint8Array, at: number, length: number, now: number) => void
+  /** By source, destination, id and protocol; the oldest first. */
+  private readonly partials = new Map<string, Partial>()
+  private bytes = 0
+
+  constructor(
+    counters: NetCounters,
+    onTimeout: (bytes: Uint8Array, at: number, length: number, now: number) => void,
+  ) {
+    this.counters = counters
+    this.onTimeout = onTimeout
+  }
+
+  get size(): number {
+    return this.partials.size
+  }
+
+  /** Bytes held. */
+  get memory(): number {
+    return this.bytes
+  }
+
+  /** When run() has something to do. */
+  get next(): number {
+    for (const partial of this.partials.values()) return partial.deadline
+    return Infinity
+  }
+
+  run(now: number): void {
+    for (const [key, partial] of this.partials) {
+      if (partial.deadline > now) return
+      this.forget(key, partial)
+      if (partial.dropped) continue
+      this.counters.reassemblyTimeout++
+      const { bytes, headerLength, firstLength } = partial
+      if (headerLength > 0)
+        this.onTimeout(bytes, HEADROOM - headerLength, headerLength + firstLength, now)
+    }
+  }
+
+  /** A fragment whose header is checked; the datagram, if this was the last that was missing. */
+  add(
+    bytes: Uint8Array,
+    at: number,
+    headerLength: number,
+    totalLength: number,
+    now: number,
+  ): Reassembled | undefined {
+    const { counters } = this
+    counters.fragmentsIn++
+    const word = u16(bytes, at + IPV4_FRAGMENT)
+    const offset = (word & IPV4_OFFSET_MASK) << 3
+    const more = (word & IPV4_MF) !== 0
+    const length = totalLength - headerLength
+    const end = offset + length
+    if (length === 0 || (more && (length & 7) !== 0) || headerLength + end > IPV4_MAX_DATAGRAM) {
+      counters.badFragment++
+      return
+    }
+    const key = keyOf(bytes, at)
+    const partial = this.partials.get(key) ?? this.start(key, now)
+    if (partial.dropped) {
+      counters.fragmentOfDropped++
+      return
+    }
+    const fits =
+      partial.end < 0
+        ? more || end >= partial.highest
+        : more
+          ? end <= partial.end
+          : end === partial.end
+    const before = fits ? this.compare(partial, bytes, at + headerLength, offset, end) : 'overlap'
+    if (before === 'same') return
+    if (before === 'overlap') {
+      counters.fragmentOverlap++
+      this.drop(partial)
+      return
+    }
+    this.grow(key, partial, more ? end : Math.max(end, partial.highest))
+    partial.bytes.set(bytes.subarray(at + headerLength, at + totalLength), HEADROOM + offset)
+    partial.seen.fill(1, offset >> 3, (end + 7) >> 3)
+    partial.received += length
+    partial.highest = Math.max(partial.highest, end)
+    if (!more) partial.end = end
+    if (offset === 0) {
+      partial.bytes.set(bytes.subarray(at, at + headerLength), HEADROOM - headerLength)
+      partial.headerLength = headerLength
+      partial.firstLength = length
+    }
+    if (partial.received !== partial.end) return
+    this.forget(key, partial)
+    return this.whole(partial)
+  }
+
+  private whole(partial: Partial): Reassembled | undefined {
+    const { bytes, headerLength, end } = partial
+    const at = HEADROOM - headerLength
+    // The first fragment's header was the longer one, and the datagram is too long with it.
+    if (headerLength + end > IPV4_MAX_DATAGRAM) {
+      this.counters.badFragment++
+      return
+    }
+    writeU16(bytes, at + IPV4_TOTAL_LENGTH, headerLength + end)
+    writeU16(bytes, at + IPV4_FRAGMENT, 0)
+    writeU16(bytes, at + 10, 0)
+    writeU16(bytes, at + 10, checksum(bytes, at, headerLength))
+    this.counters.reassembled++
+    return { bytes, at, headerLength, totalLength: headerLength + end }
+  }
+
+  private start(key: string, now: number): Partial {
+    while (this.partials.size >= MAX_DATAGRAMS) this.evict(undefined)
+    const partial: Partial = {
+      deadline: now + TIMEOUT,
+      bytes: NO_BYTES,
+      seen: NO_BYTES,
+      headerLength: 0,
+      firstLength: 0,
+      received: 0,
+      highest: 0,
+      end: -1,
+      dropped: false,
+    }
+    this.partials.set(key, partial)
+    return partial
+  }
+
+  /** Has any of this come before? The very same bytes may: a network that doubles packets doubles fragments. */
+  private compare(
+    partial: Partial,
+    bytes: Uint8Array,
+    from: number,
+    offset: number,
+    end: number,
+  ): 'new' | 'same' | 'overlap' {
+    const last = Math.min((end + 7) >> 3, partial.seen.length)
+    let covered = 0
+    for (let i = offset >> 3; i < last; i++) covered += partial.seen[i]
+    if (covered === 0) return 'new'
+    if (covered !== ((end + 7) >> 3) - (offset >> 3)) return 'overlap'
+    for (let i = offset; i < end; i++)
+      if (partial.bytes[HEADROOM + i] !== bytes[from + i - offset]) return 'overlap'
+    return 'same'
+  }
+
+  /** What is left is the memory that this datagram is not to be tried again. */
+  private drop(partial: Partial): void {
+    this.bytes -= partial.bytes.length
+    partial.bytes = NO_BYTES
+    partial.seen = NO_BYTES
+    partial.dropped = true
+  }
+
+  private grow(key: string, partial: Partial, end: number): void {
+    const old = partial.bytes
+    if (HEADROOM + end <= old.length) return
+    let size = Math.max(FIRST_SIZE, old.length - HEADROOM)
+    while (size < end) size *= 2
+    size = Math.min(size, IPV4_MAX_DATAGRAM)
+    while (this.bytes - old.length + HEADROOM + size > MAX_BYTES) this.evict(key)
+    partial.bytes = new Uint8Array(HEADROOM + size)
+    partial.bytes.set(old)
+    const { seen } = partial
+    partial.seen = new Uint8Array((size + 7) >> 3)
+    partial.seen.set(seen)
+    this.bytes += partial.bytes.length - old.length
+  }
+
+  /** Gives up the oldest, but not `keep`. */
+  private evict(keep: string | undefined): void {
+    for (const [key, partial] of this.partials) {
+      if (key === keep || (keep !== undefined && partial.bytes.length === 0)) continue
+      this.forget(key, partial)
+      this.counters.reassemblyFull++
+      return
+    }
+    throw new Error(`Reassembly holds ${this.bytes} bytes and no datagram to give up`)
+  }
+
+  private forget(key: string, partial: Partial): void {
+    this.partials.delete(key)
+    this.bytes -= partial.bytes.length
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+const keyOf = (bytes: Uint8Array, at: number): string =>
+  [
+    i32(bytes, at + IPV4_SRC),
+    i32(bytes, at + IPV4_DST),
+    u16(bytes, at + IPV4_ID),
+    bytes[at + IPV4_PROTOCOL],
+  ].join()
