@@ -20,7 +20,8 @@ export interface StackRequest {
   gateway: string | undefined
   command: string
   args: string[]
-  uid: number
+  /** ioth-run's process, which becomes the program. */
+  pid: number
   cwd: string
   verbose: boolean
 }
@@ -87,10 +88,8 @@ function spawnServer(
 
 /** What is meant for the program, or for the stack outside when ioth-run runs under ioth-run, is not for the server. */
 function serverEnvironment(): NodeJS.ProcessEnv {
-  const env = { ...process.env }
-  const programs = 'LD_PRELOAD NODE_OPTIONS IOTH_START IOTH_STACK IOTH_DIR IOTH_TOKEN IOTH_SHIM'
-  for (const name of programs.split(' ')) delete env[name]
-  return env
+  const programs = /^(LD_PRELOAD|NODE_OPTIONS|IOTH_(START|FILE|STACK|DIR|TOKEN|SHIM))$/
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !programs.test(name)))
 }
 
 /** What the server writes to `pipe`, up to a newline or its end. Undefined: nothing in time. */

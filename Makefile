@@ -1,0 +1,84 @@
+# make              builds what ioth-run needs: dist/ (TypeScript) and build/ (C)
+# make deps         installs the Debian packages that build, demo and tests need
+# make test         all of it, tests included; ends with "N passed, N failed"
+# make demo         nginx and wget, each an Internet node of its own
+# make install      to $(DESTDIR)$(PREFIX)
+# make lint, bench, soak, fuzz, clean
+
+PREFIX  = /usr/local
+LIB     = $(PREFIX)/lib/ioth
+CFLAGS  = -O2 -g
+C       = -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE
+BIN     = node_modules/.bin
+SOURCES = $(shell find src cli bench -name '*.ts' 2>/dev/null)
+PROGRAM = launch undertaker
+SHIM    = $(filter-out $(PROGRAM:%=build/shim/%.o), $(patsubst preload/%.c,build/shim/%.o,$(wildcard preload/*.c)))
+MODULES = node_modules/.package-lock.json
+
+all: build/dist.stamp build/libioth.so build/ioth-launch build/ioth-undertaker
+
+$(MODULES): package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+build/dist.stamp: $(MODULES) src/tsconfig.json cli/start.sh $(SOURCES)
+	$(BIN)/tsc -p src/tsconfig.json
+	cp cli/start.sh dist/cli/
+	chmod +x dist/cli/ioth-*.js
+	@mkdir -p build && touch $@
+
+build/shim/%.o: preload/%.c Makefile
+	@mkdir -p build/shim
+	$(CC) $(C) $(CFLAGS) -fPIC -fvisibility=hidden -pthread -MMD -c $< -o $@
+
+build/libioth.so: $(SHIM)
+	$(CC) -shared -pthread $(LDFLAGS) $^ -ldl -o $@
+
+build/ioth-%: preload/%.c preload/abi.h Makefile
+	@mkdir -p build
+	$(CC) $(C) $(CFLAGS) $(LDFLAGS) $< -o $@
+
+-include $(SHIM:.o=.d)
+
+deps:
+	@sh tools/deps.sh
+
+test: deps all
+	@node tools/test.js
+
+# For a part of it: make some TESTS="test/cli test/abi.ts"
+some: all
+	@node tools/test.js $(TESTS)
+
+fuzz: all
+	@node tools/test.js test/fuzz
+
+soak: all
+	@node tools/test.js test/soak
+
+bench: all
+	@set -e; for file in dist/bench/*.js; do echo "== $$file"; node "$$file"; done
+
+demo: deps all
+	@sh demo/demo.sh
+
+lint: all
+	$(BIN)/tsc -p src/tsconfig.json --noEmit
+	$(BIN)/tsc -p test/tsconfig.json
+	$(BIN)/eslint src cli test tools
+	$(BIN)/prettier --check --log-level warn src cli test tools demo bench '*.json' '*.js'
+	clang-format --style=file:preload/.clang-format --dry-run -Werror preload/*.[ch] $(wildcard test/*/*.[ch])
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance -Ipreload preload
+
+install: all
+	sh tools/install.sh "$(DESTDIR)$(LIB)" "$(DESTDIR)$(PREFIX)/bin"
+
+uninstall:
+	rm -rf "$(DESTDIR)$(LIB)"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/ioth-run" "$(DESTDIR)$(PREFIX)/bin/ioth-switch"
+
+clean:
+	rm -rf dist build .tap
+
+.PHONY: all deps test some fuzz soak bench demo lint install uninstall clean
+.DELETE_ON_ERROR:
