@@ -1,24 +1,16 @@
 import t from 'tap'
 import { CHUNK_MAX_LOG2, CHUNK_MIN_LOG2, Chunks } from '../../src/shm/chunks.ts'
 import { ABI_CHUNKS_OFFSET, ABI_REGION_SIZE } from '../../src/shm/layout.ts'
+import { random } from '../helpers/random.ts'
 
 const CAPACITY = ABI_REGION_SIZE - ABI_CHUNKS_OFFSET
-
-/** mulberry32: a small generator, good enough to pick test cases. */
-function random(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let x = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 t.test(
   'alloc() gives aligned chunks that do not overlap, free() takes them back (seed 1)',
   async t => {
     const chunks = new Chunks()
-    const next = random(1)
+    const draw = random(1)
+    const next = () => draw() / 2 ** 32
     const live = new Map<number, number>()
     let bad = 0
     for (let i = 0; i < 20_000; i++) {
