@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     gateway,
     command,
     args: rest,
-    uid: process.getuid!(),
+    pid: process.pid,
     cwd: process.cwd(),
     verbose,
   })
