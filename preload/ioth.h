@@ -4,6 +4,7 @@
 #ifndef IOTH_H
 #define IOTH_H
 
+#undef _FORTIFY_SOURCE /* the checked twins of libc's functions are ours to define */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -11,6 +12,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -18,7 +20,7 @@
 /* Every file is compiled with -fvisibility=hidden; only libc's names are exported. */
 #define EXPORT __attribute__((visibility("default")))
 /* A second libc name of the same function: __read, __recv, fcntl64. */
-#define ALIAS(name, of) EXPORT extern __typeof(of) name __attribute__((alias(#of)))
+#define ALIAS(name, of) EXPORT extern __typeof(of) name __attribute__((alias(#of), copy(of)))
 
 /* ---- libc.c: the real calls, resolved once ------------------------------------------------------
  * libc.read(fd, ...) is the next definition after ours. Works before our constructor ran. */
@@ -60,10 +62,15 @@ bool fdtab_find(int fd, struct sock *s);
 void fdtab_set(int fd, const struct sock *s); /* just made or accepted by us */
 void fdtab_forget(int fd);                    /* the number was closed; who has it next is not known */
 void fdtab_foreign(int fd);                   /* just made, and not a socket of ours: no need to ask */
+bool fdtab_raised(int fd);                    /* native_buffer() has been here */
+void fdtab_raise(int fd);
 void fdtab_copy(int oldfd, int newfd);        /* dup: the copy is what the original is */
 void fdtab_forget_all(void);
+void fdtab_close_range(unsigned int first, unsigned int last); /* after close_range() or closefrom() */
 /* Calls fn for each fd that holds a socket of ours (probing unknown ones up to the highest). */
 void fdtab_each(void (*fn)(int fd, struct sock *s, void *arg), void *arg);
+/* The socket of a record, whose generation the caller knows or checks. */
+void sock_at(uint32_t index, uint32_t generation, struct sock *s);
 /* The abstract address of a record's name, and back: the index, or -1 if it is no name of ours. */
 struct sockaddr_un;
 socklen_t record_name(struct sockaddr_un *un, uint32_t index, uint32_t generation);
@@ -100,13 +107,31 @@ int canary_send(int fd, uint32_t messages);            /* 1: canary; region->plu
 void plug_put(int fd, const struct sock *s);           /* wlock held, send ring full: take POLLOUT away */
 void tokens_take(int fd, uint32_t count);              /* rlock held: exactly as many as rung said */
 void server_wake(void);                                /* after posting: kick it if it sleeps */
+int64_t now_ns(void);                                  /* monotonic */
 
-/* ---- ring.c: bytes between program and rings; never blocks ----------------------------------------------- */
+/* ---- iov.c: vectors --------------------------------------------------------------------------------------- */
+/* As the kernel takes them: 0 and how many bytes, or -EINVAL, -EFAULT. */
+int iov_check(const struct iovec *iov, size_t n, size_t *total);
+/* What is left of a vector after its first `skip` bytes, into `rest` (n long): how many parts. */
+size_t iov_rest(const struct iovec *iov, int n, size_t skip, struct iovec *rest);
+/* A place in a vector. */
+struct cursor {
+	const struct iovec *iov;
+	const struct iovec *end;
+	size_t offset;
+};
+struct cursor cursor_at(const struct iovec *iov, int n, size_t skip);
+void copy_out(struct cursor *c, const uint8_t *src, size_t n);  /* to the program's buffers */
+ssize_t copy_in(uint8_t *dst, size_t room, void *cursor);       /* from them; a ring_fill() function */
+
+/* ---- ring.c, ring-read.c: bytes between program and rings; never blocks ----------------------------------------------- */
+uint8_t *ring_at(uint32_t geom);
 /* Up to `len` bytes from the receive ring into iov (peek: leave them). 0: empty or end; look at flags.
  * -ESTALE: the socket is native. */
 ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool peek, bool discard);
-/* Up to `len` bytes of iov, after the first `skip`, into the send ring, and posts work. 0: full.
- * nonblock: a ring left full is plugged. -ESTALE: native; -EPIPE; -ENOTCONN. */
+/* Up to `len` bytes of iov, after the first `skip`, into the send ring, and posts work. 0: full, or
+ * still connecting. nonblock: a ring left full is plugged. -ESTALE: native; -EPIPE (sock_broken());
+ * -ECONNRESET: the server died. */
 ssize_t ring_write(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool nonblock, bool more);
 /* Fills the send ring by calling fill(dst, room, arg) for each contiguous piece, under the lock
  * (sendfile: pread straight into the ring). Returns bytes, 0 full, or fill's negative errno. */
@@ -124,7 +149,7 @@ bool sock_is_native(const struct sock *s);
 void native_buffer(int fd);
 
 /* ---- one operation per file: socket.c bind.c connect.c listen.c accept.c send.c recv.c shutdown.c close.c ---- */
-int sock_open(int family, int type, int protocol, const struct sock *old);
+int sock_open(int family, int type, int protocol, const struct sock *old, struct sock *s);
 int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *len, int flags);
 int sock_connect(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len);
 ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags);
@@ -135,18 +160,55 @@ int sock_renew(int fd, struct sock *s);
 /* After a copy was closed: tells the server what the kernel does not. */
 void sock_closed(const struct sock *s);
 bool fd_nonblocking(int fd);
+void copy_timeouts(int from, int to);
+/* An address as the kernel takes it: 0, or -EINVAL, -EFAULT. */
+int addr_check(const struct sockaddr *addr, socklen_t len);
 int timeout_ms(int fd, int name); /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 /* After the last ring operation said full (or empty): sleep until it may go on, as the fd's O_NONBLOCK,
- * MSG_DONTWAIT, SO_SNDTIMEO and SO_RCVTIMEO say. 0, -EAGAIN, -EINTR, or the connection's error. */
+ * MSG_DONTWAIT, SO_SNDTIMEO and SO_RCVTIMEO say. 0: try again; 1: no text will come (wait_readable); or
+ * -EAGAIN, -EINTR, the connection's error. */
 int wait_writable(int fd, const struct sock *s, int flags);
 int wait_readable(int fd, const struct sock *s, int flags);
 /* An EPIPE: SIGPIPE to this thread, unless MSG_NOSIGNAL. */
 int broken_pipe(int flags);
+/* The same, after the connection's own error if that has not been told yet. */
+int sock_broken(const struct sock *s, int flags);
 void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t *len);
 
-/* ---- launching other programs (exec.c, spawn.c) ------------------------------------------------------------------- */
+/* ---- dup.c, creators.c: numbers that come and go ------------------------------------------------------------ */
+int dup_made(int oldfd, int fd);                       /* fd is what a dup() or F_DUPFD of oldfd answered */
+void fdtab_received(struct msghdr *msg);               /* after recvmsg(): SCM_RIGHTS in it are new numbers */
+int native_before_passing(const struct msghdr *msg);   /* before sendmsg(): SCM_RIGHTS of ours go native */
+
+/* ---- sandbox.c: before the process shuts itself in ------------------------------------------------------------ */
+void sandbox_prepare(void);
+
+/* ---- launching other programs: elf.c env.c exec.c; async-signal-safe, and fit for vfork children ---------------- */
 /* Will the program at path (resolved as execve does, following #!) load our shim? */
 bool elf_loads_shim(const char *path);
+bool elf_loads_shim_at(int dir, const char *path);
+bool elf_runnable(int dir, const char *path);
+/* envp with LD_PRELOAD and IOTH_* put back; the result may lie in the calling function's frame. */
+#define env_keep(envp)                                                                             \
+	__extension__({                                                                            \
+		size_t room_ = env_room(envp);                                                     \
+		room_ ? env_fill(__builtin_alloca(room_), envp) : (char **)(envp);                 \
+	})
+size_t env_room(char *const envp[]);
+char **env_fill(void *room, char *const envp[]);
+bool env_stays(char *const envp[]);
+const char *env_shim(void);
+void env_restore(void); /* into environ; not async-signal-safe */
+/* Before a program starts that inherits our descriptors: sockets go native unless it will know them. */
+void exec_prepare(int dir, const char *path, char *const envp[]);
+void exec_prepare_search(const char *file, char *const envp[]);
+void exec_hand_over(void);
+
+/* Pointers that can be no program's: the kernel would answer EFAULT, a copy of ours would crash. */
+static inline bool bad_pointer(const void *p)
+{
+	return (uintptr_t)p < 4096 || (intptr_t)p < 0;
+}
 
 static inline int ret(long r)
 {

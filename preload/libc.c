@@ -9,7 +9,6 @@ struct libc_calls libc_resolved;
 bool libc_ready;
 static __thread bool resolving __attribute__((tls_model("initial-exec")));
 
-/* ---- what stands in while dlsym works: the calls that an allocator or the loader may make -------- */
 static long done(long r)
 {
 	if (r >= 0)
@@ -120,28 +119,27 @@ static long not_yet(void)
 }
 
 static struct libc_calls stand_in = {
-	.read = raw_read,
-	.write = raw_write,
-	.readv = raw_readv,
-	.writev = raw_writev,
-	.pread = raw_pread,
-	.pread64 = raw_pread,
-	.open = raw_open,
-	.open64 = raw_open,
-	.openat = raw_openat,
-	.openat64 = raw_openat,
-	.close = raw_close,
-	.fcntl = raw_fcntl,
-	.fcntl64 = raw_fcntl,
-	.ioctl = raw_ioctl,
-	.sigaction = raw_sigaction,
-	.syscall = raw_libc_syscall,
+    .read = raw_read,
+    .write = raw_write,
+    .readv = raw_readv,
+    .writev = raw_writev,
+    .pread = raw_pread,
+    .pread64 = raw_pread,
+    .open = raw_open,
+    .open64 = raw_open,
+    .openat = raw_openat,
+    .openat64 = raw_openat,
+    .close = raw_close,
+    .fcntl = raw_fcntl,
+    .fcntl64 = raw_fcntl,
+    .ioctl = raw_ioctl,
+    .sigaction = raw_sigaction,
+    .syscall = raw_libc_syscall,
 };
 
-/* ---- resolving ------------------------------------------------------------------------------------ */
 static const char *const names[] = {
 #define X(name) #name,
-	LIBC_SYMBOLS(X)
+    LIBC_SYMBOLS(X)
 #undef X
 };
 #define COUNT (sizeof(names) / sizeof(names[0]))

@@ -1,6 +1,6 @@
 /* The real functions behind the names that we export. libc.read(fd, ...) is the next definition of
- * read after ours, resolved on first use, whoever comes first; during the resolving itself (dlsym may
- * allocate, and an allocator may open files) the plain system call stands in. */
+ * read after ours, resolved on first use, whoever comes first; during the resolving itself (dlsym
+ * may allocate, and an allocator may open files) the plain system call stands in. */
 #ifndef IOTH_LIBC_H
 #define IOTH_LIBC_H
 
@@ -27,6 +27,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <wordexp.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -46,26 +47,27 @@ int __vdprintf_chk(int fd, int flag, const char *format, va_list args);
 sighandler_t bsd_signal(int sig, sighandler_t handler);
 
 /* Every name whose real function some file needs. */
-#define LIBC_SYMBOLS(X)                                                                            \
-	X(accept) X(accept4) X(bind) X(connect) X(listen) X(shutdown) X(socket) X(socketpair)      \
-	X(getpeername) X(getsockname) X(getsockopt) X(setsockopt)                                  \
-	X(read) X(readv) X(preadv2) X(preadv64v2) X(__read_chk)                                    \
-	X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(__recv_chk) X(__recvfrom_chk)                 \
-	X(write) X(writev) X(pwritev2) X(pwritev64v2)                                              \
-	X(send) X(sendto) X(sendmsg) X(sendmmsg)                                                   \
-	X(sendfile) X(sendfile64) X(splice) X(tee) X(pread) X(pread64)                             \
-	X(close) X(close_range) X(closefrom) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(ioctl)   \
-	X(open) X(open64) X(openat) X(openat64) X(creat) X(creat64)                                \
-	X(__open_2) X(__open64_2) X(__openat_2) X(__openat64_2)                                    \
-	X(pipe) X(pipe2) X(eventfd) X(epoll_create) X(epoll_create1) X(timerfd_create)             \
-	X(signalfd) X(memfd_create) X(inotify_init) X(inotify_init1)                               \
-	X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64) X(fclose) X(opendir) X(fdopendir)    \
-	X(closedir) X(popen) X(pclose) X(system) X(tmpfile) X(tmpfile64)                           \
-	X(dprintf) X(vdprintf) X(__dprintf_chk) X(__vdprintf_chk)                                  \
-	X(execv) X(execve) X(execvp) X(execvpe) X(execveat) X(fexecve)                             \
-	X(posix_spawn) X(posix_spawnp) X(posix_spawn_file_actions_adddup2)                         \
-	X(fork) X(_Fork) X(unshare) X(setns) X(prctl) X(syscall)                                   \
-	X(sigaction) X(signal) X(ssignal) X(bsd_signal) X(sysv_signal) X(__sysv_signal) X(sigset)
+/* clang-format off */
+#define LIBC_SYMBOLS(X)                                                                   \
+	X(accept) X(accept4) X(bind) X(connect) X(listen) X(shutdown) X(socket)           \
+	X(socketpair) X(getpeername) X(getsockname) X(getsockopt) X(setsockopt) X(read)   \
+	X(readv) X(preadv2) X(preadv64v2) X(__read_chk) X(recv) X(recvfrom) X(recvmsg)    \
+	X(recvmmsg) X(__recv_chk) X(__recvfrom_chk) X(write) X(writev) X(pwritev2)        \
+	X(pwritev64v2) X(send) X(sendto) X(sendmsg) X(sendmmsg) X(sendfile)               \
+	X(sendfile64) X(splice) X(tee) X(pread) X(pread64) X(close) X(close_range)        \
+	X(closefrom) X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) X(ioctl) X(open)          \
+	X(open64) X(openat) X(openat64) X(creat) X(creat64) X(__open_2) X(__open64_2)     \
+	X(__openat_2) X(__openat64_2) X(pipe) X(pipe2) X(eventfd) X(epoll_create)         \
+	X(epoll_create1) X(timerfd_create) X(signalfd) X(memfd_create) X(inotify_init)    \
+	X(inotify_init1) X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64)            \
+	X(fclose) X(opendir) X(fdopendir) X(closedir) X(popen) X(pclose) X(system)        \
+	X(wordexp) X(poll) X(tmpfile) X(tmpfile64) X(dprintf) X(vdprintf)                 \
+	X(__dprintf_chk) X(__vdprintf_chk) X(execv) X(execve) X(execvp) X(execvpe)        \
+	X(execveat) X(fexecve) X(posix_spawn) X(posix_spawnp)                             \
+	X(posix_spawn_file_actions_adddup2) X(fork) X(_Fork) X(unshare) X(setns)          \
+	X(prctl) X(syscall) X(sigaction) X(signal) X(ssignal) X(bsd_signal)               \
+	X(sysv_signal) X(__sysv_signal) X(sigset)
+/* clang-format on */
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"

@@ -46,4 +46,14 @@ static inline long raw_syscall(long nr, long a, long b, long c, long d, long e, 
 #define RAW_PICK(nr, a, b, c, d, e, f, ...)                                                        \
 	raw_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
+/* Says to the CPU that we spin. */
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
 #endif

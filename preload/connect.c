@@ -1,0 +1,163 @@
+/* connect(). The server makes the TCP connection; the AF_UNIX socket is then connected to the
+ * server's "conn" and shows it. An AF_UNIX socket connects only once, so a socket whose
+ * non-blocking connect failed, or that gives its connection up, is exchanged for a new one under
+ * the same number.
+ *
+ * Blocking: the call to the server lasts until the handshake is decided; if that fails nothing was
+ * connected and the socket is as good as before. A signal or SO_SNDTIMEO turns it into a
+ * non-blocking one. Non-blocking: connected at once, with the plug in the socket until the
+ * handshake is done. */
+#include "ioth.h"
+
+#include <time.h>
+
+#define BACKLOG_FULL_MS 5000 /* the server accepts in each turn: longer, and it is not well */
+
+/* The server's listener may be full for a moment. */
+static int connect_unix(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int r = service_connect(fd, "conn");
+
+	for (int i = 0; i < BACKLOG_FULL_MS && r == -EAGAIN && !server_dead(); i++) {
+		server_wake();
+		raw(SYS_nanosleep, &pause, NULL);
+		r = service_connect(fd, "conn");
+	}
+	return r;
+}
+
+/* Connects the AF_UNIX socket. `connecting`: the handshake is not done. */
+static int join(int fd, const struct sock *s, bool connecting)
+{
+	struct record *rec = s->rec;
+	int r = connect_unix(fd);
+
+	if (r < 0) {
+		ctl_simple(s, OP_DISCONNECT, 0, 0);
+		return server_dead() ? -ENETDOWN : -ENOBUFS;
+	}
+	/* Under the lock: a change to native mode counts the messages. */
+	r = lock_take(&rec->wlock);
+	if (r < 0)
+		return r;
+	if (sock_is_native(s)) {
+		canary_send(fd, connecting ? ioth.region->plug : 0);
+		if (!connecting)
+			native_buffer(fd);
+	} else {
+		canary_send(fd, connecting ? ioth.region->plug : 1);
+		rec->accepted = 1;
+		__atomic_store_n(&rec->plugged, connecting, __ATOMIC_SEQ_CST);
+	}
+	lock_drop(&rec->wlock);
+	post_work(s->index);
+	return 0;
+}
+
+static int connect_to(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len)
+{
+	bool blocking = !fd_nonblocking(fd);
+	struct request r = {.op = OP_CONNECT,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .arg = {blocking},
+			    .in = addr,
+			    .in_len = len,
+			    .interruptible = blocking,
+			    .timeout_ms = blocking ? timeout_ms(fd, SO_SNDTIMEO) : 0};
+	int e, joined;
+
+	__atomic_store_n(&s->rec->told, 0, __ATOMIC_RELAXED);
+	e = ctl_call(&r);
+	if (e == -EAGAIN && r.timeout_ms > 0)
+		e = -EINPROGRESS;
+	if (e < 0 && e != -EINPROGRESS && e != -EINTR)
+		return e;
+	joined = join(fd, s, e < 0);
+	if (joined < 0)
+		return joined;
+	if (e == 0)
+		__atomic_store_n(&s->rec->told, 1, __ATOMIC_RELAXED);
+	return e;
+}
+
+/* A connect is under way. */
+static int connect_again(int fd, const struct sock *s)
+{
+	struct request r = {.op = OP_WAIT,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .arg = {WAIT_CONNECTED},
+			    .interruptible = true};
+	int e;
+
+	if (fd_nonblocking(fd))
+		return -EALREADY;
+	r.timeout_ms = timeout_ms(fd, SO_SNDTIMEO);
+	e = ctl_call(&r);
+	__atomic_store_n(&s->rec->told, 1, __ATOMIC_RELAXED);
+	return e == -EAGAIN && r.timeout_ms > 0 ? -EALREADY : e;
+}
+
+/* The first connect() after a non-blocking one tells how that went, if it failed with its error or,
+ * when SO_ERROR took that, with ECONNABORTED. */
+static bool untold(const struct sock *s)
+{
+	return __atomic_exchange_n(&s->rec->told, 1, __ATOMIC_RELAXED) == 0;
+}
+
+static int disconnect(int fd, struct sock *s)
+{
+	bool used = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) != RECORD_OPEN ||
+		    __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD;
+	int r = ctl_simple(s, OP_DISCONNECT, 0, 0);
+
+	return r == 0 && used ? sock_renew(fd, s) : r;
+}
+
+/** connect(), states in the order in which Linux asks. */
+int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, socklen_t len)
+{
+	struct sock s = *sock;
+	int r = addr_check(addr, len);
+
+	if (r < 0)
+		return r;
+	if (addr->sa_family == AF_UNSPEC)
+		return disconnect(fd, &s);
+	switch (__atomic_load_n(&s.rec->state, __ATOMIC_ACQUIRE)) {
+	case RECORD_CONNECTED:
+	case RECORD_DELIVERED_NATIVE:
+		return untold(&s) ? 0 : -EISCONN;
+	case RECORD_CONNECTING:
+		return connect_again(fd, &s);
+	case RECORD_LISTENING:
+		return -EISCONN;
+	default:
+		break;
+	}
+	if (__atomic_load_n(&s.rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD) {
+		r = untold(&s) ? sock_take_error(&s) : 1;
+		if (r <= 0)
+			return r ? r : -ECONNABORTED;
+		r = sock_renew(fd, &s);
+		if (r < 0)
+			return r;
+	}
+	return connect_to(fd, &s, addr, len);
+}
+
+EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
+{
+	int saved = errno;
+	struct sock s;
+	int r;
+
+	if (!fdtab_find(fd, &s))
+		return libc.connect(fd, addr, len);
+	r = sock_connect(fd, &s, addr.__sockaddr__, len);
+	errno = saved;
+	return ret(r);
+}
+ALIAS(__connect, connect);

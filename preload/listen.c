@@ -1,0 +1,26 @@
+/* listen(): the AF_UNIX socket becomes a listener itself, and the server connects to it once for
+ * each connection that stands. First the kernel's, then the server's: it must not find the door
+ * shut. */
+#include "ioth.h"
+
+static int sock_listen(int fd, struct sock *s, int backlog)
+{
+	long r = 0;
+
+	/* What failed to connect was connected as far as the kernel knows, and will not listen. */
+	if (__atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) == RECORD_OPEN &&
+	    __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD)
+		r = sock_renew(fd, s);
+	if (r == 0)
+		r = raw(SYS_listen, fd, backlog);
+	return r < 0 ? (int)r : ctl_simple(s, OP_LISTEN, backlog, 0);
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.listen(fd, backlog);
+	return ret(sock_listen(fd, &s, backlog));
+}

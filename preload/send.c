@@ -1,0 +1,236 @@
+/* Everything that writes. In ring mode into the send ring; in native mode by the kernel's call,
+ * without control data: on TCP it means nothing, on AF_UNIX it would pass descriptors. */
+#include "ioth.h"
+
+#include <pthread.h>
+
+#define IOV_MOST 1024 /* UIO_MAXIOV */
+
+/* Waits for the handshake if that is still under way. */
+static int native_ready(int fd, const struct sock *s, int flags)
+{
+	for (;;) {
+		uint32_t state = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE);
+		int r;
+
+		if (state == RECORD_CONNECTED || state == RECORD_DELIVERED_NATIVE)
+			return 0;
+		if (state != RECORD_CONNECTING)
+			return -EPIPE;
+		r = wait_writable(fd, s, flags);
+		if (r < 0)
+			return r;
+	}
+}
+
+static ssize_t send_natively(int fd, const struct sock *s, const struct iovec *iov, int n,
+			     size_t skip, int flags)
+{
+	struct iovec rest[IOV_MOST];
+	struct msghdr msg = {.msg_iov = rest};
+	int r = native_ready(fd, s, flags);
+	ssize_t sent;
+
+	if (r < 0)
+		return r;
+	native_buffer(fd);
+	msg.msg_iovlen = iov_rest(iov, n, skip, rest);
+	sent = libc.sendmsg(fd, &msg, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+	if (sent >= 0)
+		return sent;
+	return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+}
+
+/* Until all is written; less if it may not wait, a signal comes, or SO_SNDTIMEO ends. */
+static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
+			int flags)
+{
+	bool nonblock = flags & MSG_DONTWAIT;
+	size_t done = 0;
+	ssize_t r;
+
+	if (flags & (MSG_OOB | MSG_FASTOPEN))
+		return -EOPNOTSUPP;
+	pthread_testcancel();
+	for (;;) {
+		r = ring_write(fd, s, iov, n, done, len - done, nonblock, flags & MSG_MORE);
+		if (r == -ESTALE)
+			r = send_natively(fd, s, iov, n, done, flags);
+		if (r < 0)
+			break;
+		done += (size_t)r;
+		if (done == len)
+			return (ssize_t)done;
+		if (nonblock) {
+			r = -EAGAIN;
+			break;
+		}
+		/* Once more with the plug, now that we know that nobody will wait here. */
+		nonblock = fd_nonblocking(fd);
+		if (nonblock)
+			continue;
+		r = wait_writable(fd, s, flags);
+		if (r < 0)
+			break;
+	}
+	if (done > 0)
+		return (ssize_t)done;
+	return r == -EPIPE ? sock_broken(s, flags) : r;
+}
+
+/** sendmsg(): TCP takes an address and does not look at it. */
+ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags)
+{
+	size_t len;
+	int r;
+
+	if (bad_pointer(msg))
+		return -EFAULT;
+	if (msg->msg_iovlen > IOV_MOST)
+		return -EMSGSIZE;
+	if (msg->msg_name && (int)msg->msg_namelen < 0)
+		return -EINVAL;
+	r = iov_check(msg->msg_iov, msg->msg_iovlen, &len);
+	if (r < 0)
+		return r;
+	return transmit(fd, s, msg->msg_iov, (int)msg->msg_iovlen, len, flags);
+}
+
+static ssize_t send_vector(int fd, const struct sock *s, const struct iovec *iov, int n, int flags)
+{
+	int saved = errno;
+	size_t len;
+	ssize_t r;
+
+	if (n < 0 || n > IOV_MOST)
+		return retl(-EINVAL);
+	r = iov_check(iov, (size_t)n, &len);
+	if (r == 0)
+		r = transmit(fd, s, iov, n, len, flags);
+	errno = saved;
+	return retl(r);
+}
+
+static ssize_t send_bytes(int fd, const struct sock *s, const void *buf, size_t n, int flags)
+{
+	struct iovec iov = {(void *)buf, n};
+
+	if ((ssize_t)n < 0)
+		return retl(-EFAULT);
+	return send_vector(fd, s, &iov, 1, flags);
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.write(fd, buf, n);
+	return send_bytes(fd, &s, buf, n, 0);
+}
+ALIAS(__write, write);
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.writev(fd, iov, n);
+	return send_vector(fd, &s, iov, n, 0);
+}
+
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	struct sock s;
+
+	if (offset != -1 || flags & ~(RWF_NOWAIT | RWF_HIPRI | RWF_DSYNC | RWF_SYNC) ||
+	    !fdtab_find(fd, &s))
+		return libc.pwritev2(fd, iov, n, offset, flags);
+	return send_vector(fd, &s, iov, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+#if __SIZEOF_LONG__ == 8 /* off_t is off64_t */
+ALIAS(pwritev64v2, pwritev2);
+#else
+#error "pwritev2 differs from pwritev64v2 here"
+#endif
+
+EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.send(fd, buf, n, flags);
+	return send_bytes(fd, &s, buf, n, flags);
+}
+ALIAS(__send, send);
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG addr,
+		      socklen_t len)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.sendto(fd, buf, n, flags, addr, len);
+	if (addr.__sockaddr__ && len > sizeof(struct sockaddr_storage))
+		return retl(-EINVAL);
+	if (addr.__sockaddr__ && len > 0 && bad_pointer(addr.__sockaddr__))
+		return retl(-EFAULT);
+	return send_bytes(fd, &s, buf, n, flags);
+}
+
+/* A virtual socket that leaves the process as a descriptor goes native first. */
+static int before_passing(const struct msghdr *msg)
+{
+	if (!ioth_attached() || bad_pointer(msg) || msg->msg_controllen == 0)
+		return 0;
+	return native_before_passing(msg);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	int saved = errno;
+	struct sock s;
+	ssize_t r;
+
+	if (!fdtab_find(fd, &s)) {
+		r = before_passing(msg);
+		return r < 0 ? retl(r) : libc.sendmsg(fd, msg, flags);
+	}
+	r = sock_sendmsg(fd, &s, msg, flags);
+	errno = saved;
+	return retl(r);
+}
+
+static int send_messages(int fd, const struct sock *s, struct mmsghdr *messages, unsigned int n,
+			 int flags)
+{
+	unsigned int sent = 0;
+	ssize_t r = 0;
+
+	if (n > 0 && bad_pointer(messages))
+		return -EFAULT;
+	for (n = n < IOV_MOST ? n : IOV_MOST; sent < n; sent++) {
+		r = sock_sendmsg(fd, s, &messages[sent].msg_hdr, flags);
+		if (r < 0)
+			break;
+		messages[sent].msg_len = (unsigned int)r;
+	}
+	return sent > 0 ? (int)sent : (int)r;
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int n, int flags)
+{
+	int saved = errno;
+	struct sock s;
+	int r = 0;
+
+	if (!fdtab_find(fd, &s)) {
+		for (unsigned int i = 0; i < n && r == 0 && !bad_pointer(messages); i++)
+			r = before_passing(&messages[i].msg_hdr);
+		return r < 0 ? ret(r) : libc.sendmmsg(fd, messages, n, flags);
+	}
+	r = send_messages(fd, &s, messages, n, flags);
+	errno = saved;
+	return ret(r);
+}
+ALIAS(__sendmmsg, sendmmsg);

@@ -1,0 +1,147 @@
+/* Sleeping until a socket may go on, and the errors that end it. A reader sleeps in the kernel, on
+ * the AF_UNIX socket, peeking for a token: signals, SA_RESTART, SO_RCVTIMEO, O_NONBLOCK and
+ * cancellation are then what they are for any socket. A writer sleeps in a call to the server. */
+#include "ioth.h"
+
+#define DANCE_MS 1 /* longer than another reader needs to take its tokens */
+
+bool fd_nonblocking(int fd)
+{
+	long flags = raw(SYS_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && flags & O_NONBLOCK;
+}
+
+int timeout_ms(int fd, int name)
+{
+	struct timeval t = {0};
+	socklen_t len = sizeof(t);
+	int64_t ms;
+
+	if (raw(SYS_getsockopt, fd, SOL_SOCKET, name, &t, &len) < 0)
+		return 0;
+	ms = (int64_t)t.tv_sec * 1000 + (t.tv_usec + 999) / 1000;
+	return ms < INT32_MAX ? (int)ms : INT32_MAX;
+}
+
+int sock_take_error(const struct sock *s)
+{
+	if (__atomic_load_n(&s->rec->so_error, __ATOMIC_RELAXED) == 0)
+		return 0;
+	return -(int)__atomic_exchange_n(&s->rec->so_error, 0, __ATOMIC_ACQ_REL);
+}
+
+int broken_pipe(int flags)
+{
+	if (!(flags & MSG_NOSIGNAL))
+		raw(SYS_tgkill, raw(SYS_getpid), raw(SYS_gettid), SIGPIPE);
+	return -EPIPE;
+}
+
+int sock_broken(const struct sock *s, int flags)
+{
+	int e = sock_take_error(s);
+
+	return e ? e : broken_pipe(flags);
+}
+
+static int wait_for(const struct sock *s, int what, int limit_ms)
+{
+	struct request r = {.op = OP_WAIT,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .arg = {what},
+			    .interruptible = true,
+			    .timeout_ms = limit_ms};
+
+	return ctl_call(&r);
+}
+
+int wait_writable(int fd, const struct sock *s, int flags)
+{
+	uint32_t state = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE);
+	int what = state == RECORD_CONNECTING ? WAIT_CONNECTED : WAIT_SPACE;
+	int r;
+
+	if (flags & MSG_DONTWAIT || fd_nonblocking(fd))
+		return -EAGAIN;
+	r = wait_for(s, what, timeout_ms(fd, SO_SNDTIMEO));
+	return r < 0 ? r : 0;
+}
+
+/* Is there text, an end, an error? -EINPROGRESS: nothing yet. */
+static int readable(const struct sock *s)
+{
+	const struct record *rec = s->rec;
+	uint32_t state = __atomic_load_n(&rec->state, __ATOMIC_ACQUIRE);
+	/* Before the look at the ring: text that the end covers is seen. */
+	uint32_t flags = __atomic_load_n(&rec->flags, __ATOMIC_ACQUIRE);
+	int e;
+
+	if (sock_is_native(s) || ring_used_rx(s) > 0)
+		return 0;
+	if (flags & (FLAG_EOF | FLAG_SHUT_RD))
+		return 1;
+	if (flags & FLAG_DEAD) {
+		e = sock_take_error(s);
+		return e ? e : 1;
+	}
+	if (state != RECORD_CONNECTED && state != RECORD_CONNECTING)
+		return -ENOTCONN;
+	return -EINPROGRESS;
+}
+
+/* A token lies in the socket, but the ring is empty: whoever emptied it is about to take it. */
+static void let_dance(const struct sock *s)
+{
+	if (lock_take_for(&s->rec->rlock, DANCE_MS) == 0)
+		lock_drop(&s->rec->rlock);
+}
+
+/* The kernel does not know the socket as connected: another thread's blocking connect is under way,
+ * or just about to tell the kernel. */
+static int wait_connected(int fd, const struct sock *s, int flags)
+{
+	int r;
+
+	if (flags & MSG_DONTWAIT || fd_nonblocking(fd))
+		return -EAGAIN;
+	r = wait_for(s, WAIT_CONNECTED, timeout_ms(fd, SO_RCVTIMEO));
+	sched_yield();
+	return r;
+}
+
+int wait_readable(int fd, const struct sock *s, int flags)
+{
+	bool over = false;
+
+	for (;;) {
+		int saved = errno;
+		char token;
+		ssize_t n;
+		int r = readable(s);
+
+		if (r != -EINPROGRESS)
+			return r;
+		if (over)
+			return -ECONNRESET; /* the server is gone without a word */
+		n = libc.recv(fd, &token, 1, MSG_PEEK | (flags & MSG_DONTWAIT));
+		r = n < 0 ? errno : 0;
+		errno = saved;
+		if (n > 0) {
+			r = readable(s);
+			if (r != -EINPROGRESS)
+				return r;
+			let_dance(s);
+			return 0;
+		}
+		if (r == EINVAL) {
+			r = wait_connected(fd, s, flags);
+			if (r < 0)
+				return r;
+		} else if (n < 0 && r != ECONNRESET)
+			return -r;
+		else
+			over = true;
+	}
+}
