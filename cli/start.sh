@@ -6,7 +6,7 @@
 #   IOTH_START = PID LIMIT SIGBLK SIGIGN FD,FD,...   and, after a newline, the environment with its NULs
 #                as newlines and its newlines as \001
 #
-# Only builtins, but for one tr: nothing here may cost much. Names begin with IOTH_, so that no variable
+# Builtins, but for one tr: nothing here may cost much. Names begin with IOTH_, so that no variable
 # of the user's is touched.
 IOTH_LIMIT= IOTH_BLK=0 IOTH_IGN=0 IOTH_FDS=
 while read -r IOTH_KEY IOTH_VALUE; do
@@ -15,6 +15,8 @@ while read -r IOTH_KEY IOTH_VALUE; do
   SigIgn:) IOTH_IGN=$IOTH_VALUE ;;
   esac
 done </proc/self/status
+# bash ignores SIGQUIT while it reads, and not what it starts.
+[ -z "${BASH_VERSION-}" ] || IOTH_IGN=$(sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status)
 while read -r IOTH_KEY IOTH_VALUE IOTH_LINE; do
   case "$IOTH_KEY $IOTH_VALUE $IOTH_LINE" in
   'Max open files '*)
