@@ -12,7 +12,7 @@ C       = -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE
 BIN     = node_modules/.bin
 SOURCES = $(shell find src cli bench -name '*.ts' 2>/dev/null)
 PROGRAM = launch undertaker
-SHIM    = $(filter-out $(PROGRAM:%=build/shim/%.o), $(patsubst preload/%.c,build/shim/%.o,$(wildcard preload/*.c)))
+SHIM    = $(filter-out $(PROGRAM:%=build/shim/%.c.o), $(patsubst preload/%,build/shim/%.o,$(wildcard preload/*.[cS])))
 MODULES = node_modules/.package-lock.json
 
 all: build/dist.stamp build/libioth.so build/ioth-launch build/ioth-undertaker
@@ -27,7 +27,7 @@ build/dist.stamp: $(MODULES) src/tsconfig.json cli/start.sh $(SOURCES)
 	chmod +x dist/cli/ioth-*.js
 	@mkdir -p build && touch $@
 
-build/shim/%.o: preload/%.c Makefile
+build/shim/%.o: preload/% Makefile
 	@mkdir -p build/shim
 	$(CC) $(C) $(CFLAGS) -fPIC -fvisibility=hidden -pthread -MMD -c $< -o $@
 
