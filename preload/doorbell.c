@@ -13,8 +13,8 @@
  * Waking the program. Its poll and epoll look at the AF_UNIX socket of each virtual one, so
  * readiness is bytes in that socket's two queues, every one a message of its own and counted:
  *
- * - tokens, in the program's queue: the server rings 0 -> 1 (or 1 -> 2) in `rung` and sends a byte.
- * A reader that found the ring empty takes back exactly as many as `rung` said (ring-read.c);
+ * - tokens, in the program's queue: the server counts `rung` up and sends a byte. A reader that
+ *   found the ring empty takes back exactly as many as `rung` said (ring-read.c);
  *
  * - the canary and the plug, in the server's queue. The program's send buffer is so small that
  *   region->plug messages make it unwritable. One of them, the canary, always stays: a server that

@@ -4,7 +4,6 @@
  * the second, and no byte may be lost or doubled. With both locks held nobody of ours writes text
  * or takes tokens:
  *
- *
  * - HEAD_NATIVE in rx_head: readers, who have no lock, fail their swap from here on. What is in the
  *   receive ring is the server's to deliver.
  *
