@@ -170,7 +170,8 @@ t.test('FrameWriter.close() describes checksum and segments as virtio does', asy
     const { writer, reader } = ring()
     const at = writer.open(9000)
     build(writer.bytes, at)
-    writer.close(...close)
+    const [length, size, start, offset] = close
+    writer.close(length, size, start, offset)
     t.equal(reader.next(), RING_FRAME)
     const { flags, gsoType, headerLength, gsoSize, checksumStart, checksumOffset } = reader
     t.same([flags, gsoType, headerLength, gsoSize, checksumStart, checksumOffset], want, name)
@@ -377,7 +378,7 @@ for (const seed of SEEDS)
             t.fail(`round ${round}: ${reader.length} bytes at ${reader.at}`)
           if (next() % 50 === 0) words[TAIL] = next() | 0
           reader.release()
-          if ((taken += 16) > SIZE) return t.fail(`round ${round}: more slots than fit`)
+          if ((taken += 16) > SIZE) throw new Error(`round ${round}: more slots than fit`)
         }
         if (found === RING_BROKEN && !reader.broken) t.fail('broken without saying so')
       }
