@@ -1,0 +1,64 @@
+/* getsockname and getpeername: out of the record, which the server keeps. The kernel would tell the
+ * names that the AF_UNIX socket has. */
+#include "ioth.h"
+
+/* Lets the kernel write its own, longer name there first: a bad pointer or length fails as it
+ * should, and what we write then fits. */
+static int kernel_accepts(int fd, struct sockaddr *addr, const socklen_t *len)
+{
+	socklen_t room;
+
+	if (bad_pointer(len))
+		return -EFAULT;
+	room = *len;
+	return libc.getsockname(fd, addr, &room) < 0 ? -errno : 0;
+}
+
+static int give_name(int fd, const struct abi_addr *name, const struct record *rec,
+		     struct sockaddr *addr, socklen_t *len)
+{
+	struct abi_addr a = *name;
+	int saved = errno;
+	int r = kernel_accepts(fd, addr, len);
+
+	if (r < 0)
+		return r;
+	errno = saved;
+	if (a.family == AF_UNSPEC) /* not bound yet: the unspecified address */
+		a.family = rec->family;
+	addr_to_sockaddr(&a, addr, len);
+	return 0;
+}
+
+/* As inet_getname() of Linux: connecting, reset and refused ones have no peer. */
+static bool has_peer(const struct record *rec)
+{
+	switch (__atomic_load_n(&rec->state, __ATOMIC_ACQUIRE)) {
+	case RECORD_CONNECTED:
+	case RECORD_DELIVERED:
+	case RECORD_DELIVERED_NATIVE:
+		return !(__atomic_load_n(&rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD);
+	default:
+		return false;
+	}
+}
+
+EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.getsockname(fd, addr, len);
+	return ret(give_name(fd, &s.rec->local, s.rec, addr.__sockaddr__, len));
+}
+
+EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.getpeername(fd, addr, len);
+	if (!has_peer(s.rec))
+		return ret(-ENOTCONN);
+	return ret(give_name(fd, &s.rec->peer, s.rec, addr.__sockaddr__, len));
+}

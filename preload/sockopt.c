@@ -1,0 +1,211 @@
+/* getsockopt and setsockopt. What the socket is, the record says; the two timeouts steer the waits
+ * in the kernel, so they live on the AF_UNIX socket itself; all else is the server's. Nothing else
+ * may reach the AF_UNIX socket: its SO_SNDBUF is what makes the plug work. */
+#include "ioth.h"
+
+#define CALL_DATA_MAX ((int)sizeof(((struct call *)0)->data))
+
+/* Younger than some kernel headers. */
+#define OPT_PASSPIDFD  76
+#define OPT_PEERPIDFD  77
+#define OPT_PASSRIGHTS 83
+
+/* Both layouts of struct timeval that a 64-bit kernel knows, and numbers that identify the file. */
+static bool kept_by_kernel(int name)
+{
+	switch (name) {
+	case SO_RCVTIMEO:
+	case SO_SNDTIMEO:
+	case SO_RCVTIMEO_NEW:
+	case SO_SNDTIMEO_NEW:
+	case SO_COOKIE:
+	case SO_NETNS_COOKIE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Credentials travel on AF_UNIX only; what Linux 6.18 says on TCP. */
+static bool unix_only(int name)
+{
+	switch (name) {
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+	case OPT_PASSPIDFD:
+	case OPT_PASSRIGHTS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- getsockopt ---- */
+
+/* Checks value-result arguments in the kernel's order; the room in bytes. */
+static int room_for(const void *val, const socklen_t *len)
+{
+	if (bad_pointer(len))
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	if (*len > 0 && bad_pointer(val))
+		return -EFAULT;
+	return (int)*len;
+}
+
+static int give(const void *value, int size, void *val, socklen_t *len)
+{
+	int n = room_for(val, len);
+
+	if (n < 0)
+		return n;
+	if (n > size)
+		n = size;
+	if (n > 0)
+		memcpy(val, value, (size_t)n);
+	*len = (socklen_t)n;
+	return 0;
+}
+
+static int give_int(int value, void *val, socklen_t *len)
+{
+	return give(&value, sizeof(value), val, len);
+}
+
+/* Reading it clears it, so only when the caller can take it. */
+static int give_error(const struct sock *s, void *val, socklen_t *len)
+{
+	int n = room_for(val, len);
+
+	return n < 0 ? n : give_int(-sock_take_error(s), val, len);
+}
+
+static int ask_server(const struct sock *s, int level, int name, void *val, socklen_t *len)
+{
+	struct request r = {
+	    .op = OP_GETSOCKOPT,
+	    .record = s->index,
+	    .generation = s->generation,
+	    .arg = {level, name},
+	    .out = val,
+	};
+	int n = room_for(val, len);
+
+	if (n < 0)
+		return n;
+	if (n > CALL_DATA_MAX)
+		n = CALL_DATA_MAX;
+	r.arg[2] = n;
+	r.out_len = (uint32_t)n;
+	n = ctl_call(&r);
+	if (n < 0)
+		return n;
+	*len = r.out_len;
+	return 0;
+}
+
+static int sock_getsockopt(int fd, const struct sock *s, int level, int name, void *val,
+			   socklen_t *len)
+{
+	static const struct ucred nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	struct record *rec = s->rec;
+
+	if (level != SOL_SOCKET)
+		return ask_server(s, level, name, val, len);
+	if (kept_by_kernel(name))
+		return libc.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+	if (unix_only(name))
+		return -EOPNOTSUPP;
+	switch (name) {
+	case SO_TYPE:
+		return give_int(rec->type, val, len);
+	case SO_DOMAIN:
+		return give_int(rec->family, val, len);
+	case SO_PROTOCOL:
+		return give_int((int)rec->protocol, val, len);
+	case SO_ACCEPTCONN:
+		return give_int(__atomic_load_n(&rec->state, __ATOMIC_ACQUIRE) == RECORD_LISTENING,
+				val, len);
+	case SO_ERROR:
+		return give_error(s, val, len);
+	case SO_PEERCRED:
+		return give(&nobody, sizeof(nobody), val, len);
+	case SO_PEERSEC:
+		return -ENOPROTOOPT;
+	case SO_PEERGROUPS:
+	case OPT_PEERPIDFD:
+		return -ENODATA;
+	default:
+		return ask_server(s, level, name, val, len);
+	}
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t *restrict len)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.getsockopt(fd, level, name, val, len);
+	return ret(sock_getsockopt(fd, &s, level, name, val, len));
+}
+
+/* ---- setsockopt ---- */
+
+static int tell_server(const struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+	struct request r = {
+	    .op = OP_SETSOCKOPT,
+	    .record = s->index,
+	    .generation = s->generation,
+	    .arg = {level, name},
+	    .in = val,
+	    .in_len = len < CALL_DATA_MAX ? len : CALL_DATA_MAX,
+	};
+	int answer;
+
+	if ((int)len < 0)
+		return -EINVAL;
+	if (len > 0 && bad_pointer(val))
+		return -EFAULT;
+	answer = ctl_call(&r);
+	return answer < 0 ? answer : 0;
+}
+
+static int sock_setsockopt(int fd, const struct sock *s, int level, int name, const void *val,
+			   socklen_t len)
+{
+	if (level != SOL_SOCKET || name == SO_BINDTODEVICE)
+		return tell_server(s, level, name, val, len);
+	if (kept_by_kernel(name))
+		return libc.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+	if ((int)len < (int)sizeof(int))
+		return -EINVAL;
+	if (bad_pointer(val))
+		return -EFAULT;
+	if (unix_only(name))
+		return -EOPNOTSUPP;
+	switch (name) {
+	case SO_TYPE:
+	case SO_DOMAIN:
+	case SO_PROTOCOL:
+	case SO_ACCEPTCONN:
+	case SO_ERROR:
+	case SO_PEERCRED:
+	case SO_PEERSEC:
+	case SO_PEERGROUPS:
+	case OPT_PEERPIDFD:
+		return -ENOPROTOOPT;
+	default:
+		return tell_server(s, level, name, val, len);
+	}
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+	struct sock s;
+
+	if (!fdtab_find(fd, &s))
+		return libc.setsockopt(fd, level, name, val, len);
+	return ret(sock_setsockopt(fd, &s, level, name, val, len));
+}
