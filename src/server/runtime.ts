@@ -48,7 +48,7 @@ export function createStackDirectory(runtime: string, id: string): StackDirector
   const path = join(parent, id)
   mkdirSync(path, { mode: 0o700 })
   for (;;) {
-    const lock = lockPid(path, O_CREAT, libc.LOCK_EX)
+    const lock = lockPid(path, O_CREAT, libc.LOCK_EX, 'ENOENT')
     if (lock !== undefined) {
       writeSync(lock, `${process.pid}\n`)
       return { path, lock }
@@ -66,11 +66,16 @@ export function sweepStackDirectories(runtime: string): void {
     if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) continue
     // Without a pid file it is half removed, or half made; then it is empty, and its maker begins again.
     const abandoned = !entries(path).includes('pid')
-    const lock = abandoned ? undefined : lockPid(path, 0, libc.LOCK_EX | libc.LOCK_NB)
+    const lock = abandoned
+      ? undefined
+      : lockPid(path, 0, libc.LOCK_EX | libc.LOCK_NB, ...NO_PID_FILE)
     if (abandoned || lock !== undefined) removeFlat(path)
     if (lock !== undefined) closeSync(lock)
   }
 }
+
+/** How opening it fails if something else stands in its place; such a directory is not ours to sweep. */
+const NO_PID_FILE = ['ENOENT', 'ELOOP', 'EISDIR', 'EACCES', 'ENXIO']
 
 /** `path` as a directory of the user's own and nobody else's; made if it is missing. */
 function makePrivate(path: string): void {
@@ -98,12 +103,20 @@ function makePrivate(path: string): void {
 }
 
 /** The stack's pid file, locked; undefined: it is not there (any more), or locked already. */
-function lockPid(directory: string, create: number, operation: number): number | undefined {
+function lockPid(
+  directory: string,
+  create: number,
+  operation: number,
+  ...absent: string[]
+): number | undefined {
   let fd = -1
   const flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | create
-  const failure = failing(() => {
-    fd = openSync(join(directory, 'pid'), flags, 0o600)
-  }, 'ENOENT')
+  const failure = failing(
+    () => {
+      fd = openSync(join(directory, 'pid'), flags, 0o600)
+    },
+    ...absent,
+  )
   if (failure !== undefined) return
   const locked = libc.flock(fd, operation)
   if (locked === 0 && fstatSync(fd).nlink > 0) return fd
