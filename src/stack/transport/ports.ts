@@ -1,0 +1,139 @@
+// Who uses which local port. Rules are Linux's (SO_REUSEADDR, not SO_REUSEPORT):
+// - two uses of a port conflict if their addresses overlap, unless both allow reuse and neither listens;
+// - the unspecified address overlaps all of its family; :: also those of IPv4, unless IPV6_V6ONLY;
+// - a connection uses its port until its last state is over: TIME-WAIT keeps a port from whoever does not reuse.
+// Uses that are alike are one entry with a count, so a listener with 10,000 connections is two entries.
+import { EADDRINUSE } from '../../base/errno.ts'
+import type { Address } from '../../wire/address.ts'
+
+/** Linux's net.ipv4.ip_local_port_range. */
+export const EPHEMERAL_FIRST = 32768
+export const EPHEMERAL_LAST = 60999
+const EPHEMERAL_COUNT = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1
+
+/** By whom: a socket's bind(), a listener, a connection. */
+export type Use = 'bound' | 'listening' | 'connection'
+
+interface Entry {
+  readonly address: Address
+  readonly v6only: boolean
+  readonly reuse: boolean
+  readonly use: Use
+  count: number
+}
+
+export class Ports {
+  private readonly entries = new Map<number, Entry[]>()
+  private readonly random: () => number
+
+  /** `random`: 32 unpredictable bits. */
+  constructor(random: () => number) {
+    this.random = random
+  }
+
+  /** Takes `port` (0: any free one) for a socket. The port, or -EADDRINUSE. */
+  bind(address: Address, port: number, v6only: boolean, reuse: boolean): number {
+    if (port === 0) port = this.anyFree()
+    if (port === 0 || this.conflicts(address, port, v6only, reuse)) return -EADDRINUSE
+    this.hold(address, port, v6only, reuse, 'bound')
+    return port
+  }
+
+  /** Gives back what bind() took with the same address, port and v6only. */
+  release(address: Address, port: number, v6only = false): void {
+    const list = this.entries.get(port) ?? []
+    const bound = list.filter(e => e.use === 'bound' && e.address.equals(address))
+    // Two that differ in nothing but reuse cannot both be: the second was let in because both allow it.
+    const entry = bound.find(e => e.v6only === v6only) ?? bound[0]
+    if (!entry) throw new Error(`Cannot release port ${port}: nothing is bound to it`)
+    this.drop(address, port, entry.v6only, entry.reuse, 'bound')
+  }
+
+  /** May a socket bound so begin to listen? Only another listener can be in the way. */
+  mayListen(address: Address, port: number, v6only: boolean): boolean {
+    const list = this.entries.get(port) ?? []
+    return !list.some(e => e.use === 'listening' && overlap(e, address, v6only))
+  }
+
+  /** Counts one more use, without asking whether it conflicts. */
+  hold(address: Address, port: number, v6only: boolean, reuse: boolean, use: Use): void {
+    const list = this.entries.get(port)
+    const entry = list && find(list, address, v6only, reuse, use)
+    if (entry) entry.count++
+    else if (list) list.push({ address, v6only, reuse, use, count: 1 })
+    else this.entries.set(port, [{ address, v6only, reuse, use, count: 1 }])
+  }
+
+  drop(address: Address, port: number, v6only: boolean, reuse: boolean, use: Use): void {
+    const list = this.entries.get(port) ?? []
+    const entry = find(list, address, v6only, reuse, use)
+    if (!entry) throw new Error(`Cannot drop port ${port}: nothing ${use} holds it`)
+    if (--entry.count > 0) return
+    list.splice(list.indexOf(entry), 1)
+    if (list.length === 0) this.entries.delete(port)
+  }
+
+  /**
+   * A port for a connection whose socket is not bound (RFC 6056 section 3.3.1, simple randomisation): one that no socket
+   * is bound to and for which `isFree` says that the connection would be the only one of its addresses and ports.
+   * 0: there is none.
+   */
+  ephemeral(isFree: (port: number) => boolean): number {
+    return this.scan(port => {
+      const list = this.entries.get(port)
+      return (!list || list.every(e => e.use === 'connection')) && isFree(port)
+    })
+  }
+
+  /** Ports in use. */
+  get size(): number {
+    return this.entries.size
+  }
+
+  private anyFree(): number {
+    return this.scan(port => !this.entries.has(port))
+  }
+
+  private scan(fits: (port: number) => boolean): number {
+    const first = (this.random() >>> 0) % EPHEMERAL_COUNT
+    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
+      const port = EPHEMERAL_FIRST + ((first + i) % EPHEMERAL_COUNT)
+      if (fits(port)) return port
+    }
+    return 0
+  }
+
+  private conflicts(address: Address, port: number, v6only: boolean, reuse: boolean): boolean {
+    const list = this.entries.get(port) ?? []
+    return list.some(
+      e => overlap(e, address, v6only) && !(reuse && e.reuse && e.use !== 'listening'),
+    )
+  }
+}
+
+const find = (
+  list: Entry[],
+  address: Address,
+
+  v6only: boolean,
+  reuse: boolean,
+  use: Use,
+): Entry | undefined =>
+  list.find(
+    e => e.use === use && e.reuse === reuse && e.v6only === v6only && e.address.equals(address),
+  )
+
+/** Could one segment be meant for both? */
+function overlap(e: Entry, address: Address, v6only: boolean): boolean {
+  if (e.address.isUnspecified && address.isUnspecified) {
+    if (e.address.isV4 === address.isV4) return true
+    return !(e.address.isV4 ? v6only : e.v6only)
+  }
+  if (e.address.isUnspecified) return covers(e.address, e.v6only, address)
+  if (address.isUnspecified) return covers(address, v6only, e.address)
+  return e.address.equals(address)
+}
+
+/** Does an unspecified address stand for `address` too? */
+export const covers = (any: Address, v6only: boolean, address: Address): boolean =>
+  any.isV4 ? address.isV4 : !address.isV4 || !v6only
