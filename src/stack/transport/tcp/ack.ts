@@ -1,0 +1,104 @@
+// Fifth, check the ACK field (RFC 9293 section 3.10.7.4; RFC 5961 section 5).
+import { FIN } from '../../../wire/tcp.ts'
+import { challenge } from './challenge.ts'
+import { finAcknowledged } from './closing.ts'
+import { onAdvance, onDuplicate } from './congestion.ts'
+import { effectiveMss, tsClock } from './emit.ts'
+import { backedOff, sample } from './rtt.ts'
+import { takeSacks, trimSacks } from './sack.ts'
+import type { Segment } from './segment.ts'
+import { after, before, diff } from './seq.ts'
+import { F_FIN_ACKED, F_FIN_QUEUED, F_SACK, F_TIMED, F_TIMESTAMPS, type Tcb } from './tcb.ts'
+import type { Tcp } from './tcp.ts'
+import { EV_ROOM, EV_SENT } from './user.ts'
+
+/** False: the segment is not to be looked at any further, or the connection is over. */
+export function takeAck(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
+  const { snd } = tcb
+  const acked = diff(seg.ack, snd.una)
+  if (after(seg.ack, snd.max) || acked < -snd.maxWnd) {
+    tcp.counters.badAcks++
+    challenge(tcp, tcb, now)
+    return false
+  }
+  snd.probes = 0
+  // Old: its text counts, what it says of ours does not.
+  if (acked < 0) return true
+  const moved = takeWindow(tcb, seg)
+  // A closed window that is confirmed: the peer lives, and is not to be given up.
+  if (snd.wnd === 0) snd.retries = 0
+  if (acked > 0) return advance(tcp, tcb, seg, acked, now)
+  if (snd.una === snd.max) return true
+  const news = tcb.has(F_SACK) && seg.options.sackCount > 0 && takeSacks(tcb, seg)
+  if (news || (seg.textLength === 0 && !seg.has(FIN) && !moved))
+    onDuplicate(tcp, tcb, effectiveMss(tcb))
+  return true
+}
+
+/** SND.WND, unless the segment is older than the one it is from. True: it is another. */
+function takeWindow(tcb: Tcb, seg: Segment): boolean {
+  const { snd } = tcb
+  if (after(snd.wl1, seg.seq) || (snd.wl1 === seg.seq && after(snd.wl2, seg.ack))) return false
+  const wnd = seg.wnd << snd.windShift
+  const moved = wnd !== snd.wnd
+  snd.wnd = wnd
+  snd.wl1 = seg.seq
+  snd.wl2 = seg.ack
+  if (wnd > snd.maxWnd) snd.maxWnd = wnd
+  if (moved) snd.persistAt = Infinity
+  return moved
+}
+
+/** SND.UNA < SEG.ACK =< SND.MAX */
+function advance(tcp: Tcp, tcb: Tcb, seg: Segment, acked: number, now: number): boolean {
+  const { snd, send } = tcb
+  const length = send ? send.length : 0
+  const fin = acked > length && tcb.has(F_FIN_QUEUED) && !tcb.has(F_FIN_ACKED)
+  const text = fin ? acked - 1 : acked
+  if (text > length)
+    throw new Error(`Cannot take back ${text} bytes of text: ${length} were there (${tcb.slot})`)
+  snd.una = seg.ack
+  if (fin) tcb.mark(F_FIN_ACKED)
+  if (text > 0) send!.consume(text)
+  if (before(snd.nxt, snd.una)) snd.nxt = snd.una
+  snd.bytesAcked += text
+  measure(tcb, seg, now)
+  snd.retries = 0
+  const done = snd.una === snd.max
+  snd.retransmitAt = done ? Infinity : now + backedOff(tcb)
+  snd.stalledAt = done ? 0 : now
+  tcb.softError = 0
+  tcb.path!.confirm(now)
+  trimSacks(tcb)
+  if (tcb.has(F_SACK) && seg.options.sackCount > 0) takeSacks(tcb, seg)
+  onAdvance(tcb, acked, effectiveMss(tcb))
+  if (text > 0) {
+    tcp.raise(tcb, EV_ROOM)
+    askForRoom(tcp, tcb)
+  }
+  if (!fin) return true
+  tcp.raise(tcb, EV_SENT)
+  return finAcknowledged(tcp, tcb, now)
+}
+
+/** RFC 6298 section 3; RFC 7323 section 4 for text that was sent more than once. */
+function measure(tcb: Tcb, seg: Segment, now: number): void {
+  const { snd } = tcb
+  if (tcb.has(F_TIMED)) {
+    if (before(seg.ack, snd.rttSeq)) return
+    tcb.unmark(F_TIMED)
+    return sample(tcb, now - snd.rttAt)
+  }
+  if (!tcb.has(F_TIMESTAMPS) || !seg.options.timestamps || seg.options.tsEcr === 0) return
+  const r = (tsClock(tcb, now) - seg.options.tsEcr) | 0
+  if (r >= 0) sample(tcb, Math.max(r, 1))
+}
+
+/** A send buffer that holds less than two windows lets the path run dry while the program writes. */
+function askForRoom(tcp: Tcp, tcb: Tcb): void {
+  const { snd } = tcb
+  const wanted = 2 * snd.cwnd
+  if (wanted <= snd.wanted) return
+  snd.wanted = wanted
+  tcp.user.growSend(tcb.slot, wanted)
+}

@@ -1,0 +1,189 @@
+// SEGMENT ARRIVES (RFC 9293 section 3.10.7), in its order: sequence number, RST, SYN, ACK, URG, text, FIN. The changes of
+// RFC 5961 (blind attacks) and RFC 7323 (PAWS) stand where those RFCs put them.
+import { ECONNREFUSED, ECONNRESET, EPIPE } from '../../../base/errno.ts'
+import { ACK, RST, SYN, URG } from '../../../wire/tcp.ts'
+import type { Packet } from '../../net/path.ts'
+import { takeAck } from './ack.ts'
+import { answerUnacceptable, challenge, tooSoon } from './challenge.ts'
+import { takeFin, takeTimeWaitSegment } from './closing.ts'
+import { tsClock } from './emit.ts'
+import { establish, offerToUser } from './established.ts'
+import { listenArrives } from './listener.ts'
+import { refuse } from './refuse.ts'
+import { sample } from './rtt.ts'
+import { type Segment, checksumOk } from './segment.ts'
+import { type Seq, add, after, before, diff, latest } from './seq.ts'
+import { synSentArrives } from './syn-sent.ts'
+import { F_ACK_NOW, F_ACTIVE, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
+import type { Tcp } from './tcp.ts'
+import { takeText } from './text.ts'
+
+/** TS.Recent is no longer to be believed after so long (RFC 7323 section 5.5), ms. */
+const TS_RECENT_AGE = 24 * 86_400_000
+
+export function segmentArrives(tcp: Tcp, packet: Packet, now: number): void {
+  const { seg, counters } = tcp
+  counters.segsIn++
+  if (!seg.parse(packet)) {
+    counters.badHeaders++
+    return
+  }
+  if (!checksumOk(packet)) {
+    counters.badChecksums++
+    return
+  }
+  const slot = tcp.demux.find(packet, seg.srcPort, seg.dstPort)
+  if (slot < 0) return unexpected(tcp, packet, seg, now)
+  const tcb = tcp.tcb(slot)
+  tcb.busy = 1
+  tcb.segsIn++
+  if (seg.textLength > 0) tcb.dataSegsIn++
+  if (tcb.state === 'SYN-SENT') synSentArrives(tcp, tcb, packet, seg, now)
+  else if (tcb.state === 'TIME-WAIT') takeTimeWaitSegment(tcp, tcb, packet, seg, now)
+  else otherStates(tcp, tcb, packet, seg, now)
+  tcb.busy = 0
+  tcp.arm(tcb)
+}
+
+/** CLOSED and LISTEN. */
+function unexpected(tcp: Tcp, packet: Packet, seg: Segment, now: number): void {
+  const src = packet.src()
+  if (src.isMulticast || src.isUnspecified || packet.dst().isMulticast || seg.srcPort === 0) {
+    tcp.counters.badAddresses++
+    return
+  }
+  const listener = tcp.listeners.find(packet, seg.dstPort)
+  if (listener) return listenArrives(tcp, listener, packet, seg, now)
+  tcp.counters.noConnection++
+  refuse(tcp, packet, seg)
+}
+
+/** Section 3.10.7.4. */
+function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): void {
+  if (!checkSequence(tcp, tcb, seg, now)) return
+  if (seg.has(RST)) return takeReset(tcp, tcb, seg, now)
+  if (seg.has(SYN)) return challenge(tcp, tcb, now)
+  if (!seg.has(ACK)) {
+    tcp.counters.missingAcks++
+    return
+  }
+  tcb.lastHeard = now
+  if (before(seg.seq, tcb.rcv.nxt)) seg.trimFront(diff(tcb.rcv.nxt, seg.seq))
+  if (tcb.state === 'SYN-RECEIVED' && !completeHandshake(tcp, tcb, packet, seg, now)) return
+  if (!takeAck(tcp, tcb, seg, now)) return
+  if (seg.has(URG)) takeUrgent(tcb, seg)
+  if (seg.textLength > 0 && !takeText(tcp, tcb, seg, now)) return
+  takeFin(tcp, tcb, seg, now)
+  tcp.ready.push(tcb.slot)
+}
+
+/** First. What is not acceptable is answered by an acknowledgment, and is not looked at any further. */
+function checkSequence(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
+  const { rcv } = tcb
+  if (tcb.has(F_TIMESTAMPS) && !seg.has(RST) && !checkTimestamps(tcp, tcb, seg, now)) return false
+  const wnd = Math.max(0, diff(rcv.edge, rcv.nxt))
+  if (!acceptable(seg, rcv.nxt, wnd)) {
+    if (wnd === 0 && seg.seq === rcv.nxt && !seg.has(RST | SYN)) {
+      // "Special allowance should be made to accept valid ACKs": of a window probe, too.
+      seg.trimBack(0)
+      tcb.mark(F_ACK_NOW)
+    } else {
+      tcp.counters.outOfWindow++
+      if (!seg.has(RST)) answerOutOfWindow(tcp, tcb, seg, now)
+      return false
+    }
+  }
+  if (seg.options.timestamps && tcb.has(F_TIMESTAMPS) && !after(seg.seq, rcv.acked))
+    noteTimestamp(tcb, seg, now)
+  return true
+}
+
+/** The four-case table. */
+export function acceptable(
+  seg: { readonly seq: Seq; readonly len: number },
+  nxt: Seq,
+  wnd: number,
+): boolean {
+  const from = diff(seg.seq, nxt)
+  if (seg.len === 0) return wnd === 0 ? from === 0 : from >= 0 && from < wnd
+  if (wnd === 0) return false
+  if (from >= 0) return from < wnd
+  const last = diff(add(seg.seq, seg.len - 1), nxt)
+  return last >= 0 && last < wnd
+}
+
+function answerOutOfWindow(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
+  if (tcb.state !== 'SYN-RECEIVED' || !seg.has(SYN) || seg.seq !== tcb.rcv.irs)
+    return answerUnacceptable(tcp, tcb, seg, now)
+  // The peer's SYN again: it has not got our SYN and ACK.
+  if (tooSoon(tcp, tcb, now)) return
+  tcb.snd.nxt = tcb.snd.iss
+  tcp.ready.push(tcb.slot)
+}
+
+/** RFC 7323 sections 3.2 and 5.3, R1. */
+function checkTimestamps(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
+  const { rcv } = tcb
+  const { options } = seg
+  if (!options.timestamps) {
+    tcp.counters.missingTimestamps++
+    return false
+  }
+  if (!tcb.has(F_TS_RECENT) || ((options.tsVal - rcv.tsRecent) | 0) >= 0) return true
+  if (now - rcv.tsRecentAt > TS_RECENT_AGE) {
+    tcb.unmark(F_TS_RECENT)
+    return true
+  }
+  tcp.counters.pawsRejected++
+  answerUnacceptable(tcp, tcb, seg, now)
+  return false
+}
+
+/** R3. */
+function noteTimestamp(tcb: Tcb, seg: Segment, now: number): void {
+  const { rcv } = tcb
+  if (tcb.has(F_TS_RECENT) && ((seg.options.tsVal - rcv.tsRecent) | 0) < 0) return
+  rcv.tsRecent = seg.options.tsVal
+  rcv.tsRecentAt = now
+  tcb.mark(F_TS_RECENT)
+}
+
+/** Second. Only a RST at RCV.NXT counts (RFC 5961 section 3). */
+function takeReset(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
+  if (seg.seq !== tcb.rcv.nxt) return challenge(tcp, tcb, now)
+  tcp.counters.resetsIn++
+  if (tcb.state === 'SYN-RECEIVED') {
+    tcp.counters.failedOpens++
+    return tcp.finish(tcb, tcb.has(F_ACTIVE) ? ECONNREFUSED : 0)
+  }
+  // Linux: EPIPE for who was only going to write.
+  tcp.finish(tcb, tcb.state === 'CLOSE-WAIT' ? EPIPE : ECONNRESET)
+}
+
+/** Fifth, SYN-RECEIVED: the ACK of our SYN. */
+function completeHandshake(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): boolean {
+  const { snd } = tcb
+  if (!after(seg.ack, snd.una) || after(seg.ack, snd.max)) {
+    tcp.counters.badAcks++
+    refuse(tcp, packet, seg)
+    return false
+  }
+  if (seg.options.timestamps && snd.retries > 0)
+    sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
+  establish(tcp, tcb, now)
+  snd.wnd = seg.wnd << snd.windShift
+  snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
+  snd.wl1 = seg.seq
+  snd.wl2 = seg.ack
+  return offerToUser(tcp, tcb, now)
+}
+
+/**
+ * Sixth. The urgent pointer counts from SEG.SEQ (RFC 6093 section 2.1) to the byte behind urgent text. That text is
+ * delivered in line; only how far it goes is noted, if it goes further than known and no further than the window.
+ */
+function takeUrgent(tcb: Tcb, seg: Segment): void {
+  const { rcv } = tcb
+  const up = add(seg.seq, seg.up)
+  if (after(up, rcv.nxt) && !after(up, rcv.edge)) rcv.up = latest(rcv.up, up)
+}

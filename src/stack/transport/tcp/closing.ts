@@ -1,0 +1,101 @@
+// Eighth, check the FIN bit (RFC 9293 section 3.10.7.4), and the states that come after it.
+import { ACK, FIN, RST, SYN } from '../../../wire/tcp.ts'
+import type { Packet } from '../../net/path.ts'
+import { letGo } from './calls.ts'
+import { ackNow, answerUnacceptable, challenge } from './challenge.ts'
+import { listenArrives } from './listener.ts'
+import type { Segment } from './segment.ts'
+import { add, after, diff } from './seq.ts'
+import { F_ACK_NOW, F_FIN_HELD, F_ORPHAN, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
+import type { Tcp } from './tcp.ts'
+import { EV_FIN } from './user.ts'
+
+/** 2 MSL, ms: Linux's TCP_TIMEWAIT_LEN. */
+export const TIME_WAIT_MS = 60_000
+/** TIME-WAIT may have this part of all records. */
+const TIME_WAIT_SHARE = 4
+
+/** Takes this segment's FIN, or one that came early, if all text before it is here. */
+export function takeFin(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
+  const { rcv } = tcb
+  if (seg.has(FIN) && !tcb.has(F_FIN_HELD)) {
+    rcv.finSeq = add(seg.seq, seg.textLength)
+    tcb.mark(F_FIN_HELD)
+  }
+  if (!tcb.has(F_FIN_HELD)) return
+  if (rcv.finSeq !== rcv.nxt) {
+    if (seg.has(FIN)) tcb.mark(F_ACK_NOW)
+    return
+  }
+  rcv.nxt = add(rcv.nxt, 1)
+  if (after(rcv.nxt, rcv.edge)) rcv.edge = rcv.nxt
+  tcb.mark(F_ACK_NOW)
+  tcp.raise(tcb, EV_FIN)
+  if (tcb.state === 'ESTABLISHED') tcp.enter(tcb, 'CLOSE-WAIT')
+  else if (tcb.state === 'FIN-WAIT-1') tcp.enter(tcb, 'CLOSING')
+  else if (tcb.state === 'FIN-WAIT-2') timeWait(tcp, tcb, now)
+}
+
+/** The peer has our FIN. False: the connection is over. */
+export function finAcknowledged(tcp: Tcp, tcb: Tcb, now: number): boolean {
+  switch (tcb.state) {
+    case 'FIN-WAIT-1':
+      tcp.enter(tcb, 'FIN-WAIT-2')
+      if (tcb.has(F_ORPHAN)) letGo(tcp, tcb, now)
+      return tcp.live(tcb.slot) !== undefined
+    case 'CLOSING':
+      timeWait(tcp, tcb, now)
+      return true
+    case 'LAST-ACK':
+      tcp.finish(tcb, 0)
+      return false
+  }
+  return true
+}
+
+/**
+ * A segment in TIME-WAIT. A RST does not end it (RFC 1337); a SYN that is newer than everything before it may begin the
+ * next connection (RFC 9293 section 3.6.1, RFC 6191); a FIN again is acknowledged, and the wait begins anew.
+ */
+export function takeTimeWaitSegment(
+  tcp: Tcp,
+  tcb: Tcb,
+  packet: Packet,
+  seg: Segment,
+  now: number,
+): void {
+  if (seg.has(RST)) return
+  if (seg.has(SYN)) {
+    const listener = isNewer(tcb, seg) ? tcp.listeners.find(packet, seg.dstPort) : undefined
+    if (!listener || seg.has(ACK | FIN)) return challenge(tcp, tcb, now)
+    tcp.counters.timeWaitReused++
+    const above = add(tcb.snd.max, 65537)
+    tcp.finish(tcb, 0)
+    return listenArrives(tcp, listener, packet, seg, now, above)
+  }
+  if (!seg.has(FIN)) return answerUnacceptable(tcp, tcb, seg, now)
+  if (seg.end !== tcb.rcv.nxt) return answerUnacceptable(tcp, tcb, seg, now)
+  tcb.lingerAt = now + TIME_WAIT_MS
+  ackNow(tcp, tcb, now)
+}
+
+function timeWait(tcp: Tcp, tcb: Tcb, now: number): void {
+  const orphan = tcb.has(F_ORPHAN)
+  tcb.clearDeadlines()
+  tcp.enter(tcb, 'TIME-WAIT')
+  tcb.lingerAt = now + TIME_WAIT_MS
+  if (orphan) letGo(tcp, tcb, now)
+  const { oldest } = tcp.timeWaits
+  if (tcp.timeWaits.length <= tcp.capacity / TIME_WAIT_SHARE || !oldest) return
+  tcp.counters.timeWaitEvicted++
+  tcp.finish(oldest, 0)
+}
+
+function isNewer(tcb: Tcb, seg: Segment): boolean {
+  const { rcv } = tcb
+  if (tcb.has(F_TIMESTAMPS) && tcb.has(F_TS_RECENT) && seg.options.timestamps) {
+    const newer = (seg.options.tsVal - rcv.tsRecent) | 0
+    if (newer !== 0) return newer > 0
+  }
+  return diff(seg.seq, rcv.nxt) > 0
+}

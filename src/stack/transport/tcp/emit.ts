@@ -1,0 +1,152 @@
+// One segment onto the path: header, options, text straight from the send buffer. Says false and has changed nothing
+// when the link has no room.
+import { writeU32 } from '../../../base/bytes.ts'
+import {
+  ACK,
+  PSH,
+  RST,
+  SYN,
+  TCP_CHECKSUM_OFFSET,
+  TCP_HEADER_LENGTH,
+  writeHeader,
+} from '../../../wire/tcp.ts'
+import * as options from '../../../wire/tcp-options.ts'
+import { HELD } from './layout.ts'
+import { MIN_MSS } from './options.ts'
+import * as ranges from './ranges.ts'
+import { type Seq, add, diff, latest } from './seq.ts'
+import { F_ACK_NOW, F_SACK, F_SCALING, F_TIMESTAMPS, type Tcb } from './tcb.ts'
+import { INITIAL_WINDOW, type Tcp, WINDOW_SHIFT } from './tcp.ts'
+import { windowToOffer } from './window.ts'
+
+/** Milliseconds with this connection's offset: what goes into TSval (RFC 7323 section 5.4). */
+export const tsClock = (tcb: Tcb, now: number): number => ((now | 0) + tcb.snd.tsOffset) | 0
+
+/** Text that a full segment to the peer carries: Eff.snd.MSS (RFC 9293 section 3.7.1). */
+export function effectiveMss(tcb: Tcb): number {
+  const { snd } = tcb
+  let mss = pathMss(tcb)
+  if (snd.peerMss < mss) mss = snd.peerMss
+  if (mss < MIN_MSS) mss = MIN_MSS
+  return tcb.has(F_TIMESTAMPS) ? mss - options.TIMESTAMP_OPTION_LENGTH : mss
+}
+
+/** The MSS that the path allows, and TCP_MAXSEG: what we announce. */
+export function pathMss(tcb: Tcb): number {
+  const path = tcb.path!
+  const { pmtu } = tcb.snd
+  const mtu = pmtu > 0 && pmtu < path.mtu ? pmtu : path.mtu
+  const mss = mtu - path.headerLength - TCP_HEADER_LENGTH
+  return tcb.maxSeg > 0 && tcb.maxSeg < mss ? tcb.maxSeg : mss
+}
+
+/** Text of the largest segment that the path takes from us: a multiple of `mss` where the link cuts it up. */
+export function maxText(tcb: Tcb, mss: number): number {
+  const path = tcb.path!
+  const room =
+    path.maxDatagram - path.headerLength - TCP_HEADER_LENGTH - options.TIMESTAMP_OPTION_LENGTH
+  return room < 2 * mss ? mss : room - (room % mss)
+}
+
+/** Sends `n` bytes of text from `from` on (none: n = 0), with the given control bits. */
+export function emit(
+  tcp: Tcp,
+  tcb: Tcb,
+  from: Seq,
+  control: number,
+  n: number,
+  mss: number,
+  now: number,
+): boolean {
+  const { snd, rcv, words } = tcb
+  const path = tcb.path!
+  const stamped = tcb.has(F_TIMESTAMPS)
+  const blocks = sackBlocks(tcb, stamped, n, mss)
+  const headerLength =
+    TCP_HEADER_LENGTH +
+    (stamped ? options.TIMESTAMP_OPTION_LENGTH : 0) +
+    options.sackOptionLength(blocks)
+  const at = path.open(headerLength + n)
+  if (at < 0) return false
+  const { bytes } = path
+  const window = windowToOffer(tcb) >>> rcv.windShift
+  const field = window > 65535 ? 65535 : window
+  writeHeader(bytes, at, tcb, from, rcv.nxt, headerLength, control, field)
+  let o = at + TCP_HEADER_LENGTH
+  if (stamped) o = options.writeTimestamps(bytes, o, tsClock(tcb, now), rcv.tsRecent)
+  if (blocks > 0) {
+    o = options.writeSackHead(bytes, o, blocks)
+    for (let i = 0; i < 2 * blocks; i++) writeU32(bytes, o + 4 * i, words[tcb.at + HELD + 1 + i])
+  }
+  if (n > 0) tcb.send!.copy(diff(from, snd.una), n, bytes, at + headerLength)
+  path.close(headerLength + n, n > mss ? mss : 0, TCP_CHECKSUM_OFFSET)
+  rcv.edge = latest(rcv.edge, add(rcv.nxt, field << rcv.windShift))
+  if ((control & ACK) !== 0) acknowledged(tcb)
+  tcb.segsOut += n > mss ? Math.ceil(n / mss) : 1
+  tcp.counters.segsOut++
+  return true
+}
+
+/** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> */
+export function emitAck(tcp: Tcp, tcb: Tcb, now: number): boolean {
+  return emit(tcp, tcb, tcb.snd.max, ACK, 0, effectiveMss(tcb), now)
+}
+
+/** SYN, or SYN and ACK, with everything that we can do, or (in the answer) that the peer can too. */
+export function emitSyn(tcp: Tcp, tcb: Tcb, now: number): boolean {
+  const { snd, rcv } = tcb
+  const path = tcb.path!
+  const answer = tcb.state === 'SYN-RECEIVED'
+  const stamped = !answer || tcb.has(F_TIMESTAMPS)
+  const sack = !answer || tcb.has(F_SACK)
+  const scaling = !answer || tcb.has(F_SCALING)
+  const headerLength =
+    TCP_HEADER_LENGTH +
+    4 +
+    (sack ? 4 : 0) +
+    (stamped ? options.TIMESTAMP_OPTION_LENGTH : 0) +
+    (scaling ? 4 : 0)
+  const at = path.open(headerLength)
+  if (at < 0) return false
+  const { bytes } = path
+  const window = Math.min(INITIAL_WINDOW, windowToOffer(tcb))
+  const control = answer ? SYN | ACK : SYN
+  writeHeader(bytes, at, tcb, snd.iss, answer ? rcv.nxt : 0, headerLength, control, window)
+  let o = options.writeMss(bytes, at + TCP_HEADER_LENGTH, Math.min(65535, pathMss(tcb)))
+  if (sack) o = options.writeSackPermitted(bytes, o)
+  if (stamped) o = options.writeTimestamps(bytes, o, tsClock(tcb, now), answer ? rcv.tsRecent : 0)
+  if (scaling) options.writeWindowShift(bytes, o, WINDOW_SHIFT)
+  path.close(headerLength, 0, TCP_CHECKSUM_OFFSET)
+  if (answer) {
+    rcv.edge = latest(rcv.edge, add(rcv.nxt, window))
+    acknowledged(tcb)
+  }
+  tcb.segsOut++
+  tcp.counters.segsOut++
+  return true
+}
+
+/** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK> */
+export function emitReset(tcp: Tcp, tcb: Tcb, now: number): boolean {
+  if (!emit(tcp, tcb, tcb.snd.max, RST | ACK, 0, effectiveMss(tcb), now)) return false
+  tcp.counters.resetsOut++
+  return true
+}
+
+/** PSH: the send buffer is empty behind this text (RFC 9293 section 3.9.1.2). */
+export const push = (atEnd: boolean): number => (atEnd ? ACK | PSH : ACK)
+
+function acknowledged(tcb: Tcb): void {
+  tcb.rcv.acked = tcb.rcv.nxt
+  tcb.rcv.delayedAckAt = Infinity
+  tcb.unmark(F_ACK_NOW)
+}
+
+/** How many SACK blocks fit: on a segment with text only what a full one leaves free. */
+function sackBlocks(tcb: Tcb, stamped: boolean, n: number, mss: number): number {
+  const held = ranges.count(tcb.words, tcb.at + HELD)
+  if (held === 0 || !tcb.has(F_SACK)) return 0
+  const most = stamped ? 3 : 4
+  const blocks = held < most ? held : most
+  return n > 0 && n + options.sackOptionLength(blocks) > mss ? 0 : blocks
+}

@@ -1,0 +1,77 @@
+// What a program can set on a connection: names, ranges and defaults are Linux's (tcp(7)). A listener's settings go to
+// the connections that come to it. Not to be confused with the options in segments (wire/tcp-options.ts).
+import { EINVAL } from '../../../base/errno.ts'
+import * as L from './layout.ts'
+
+/** Values as setsockopt() takes them. */
+export interface TcpSettings {
+  /** TCP_NODELAY, TCP_CORK, SO_KEEPALIVE, SO_REUSEADDR, TCP_QUICKACK: 0 or 1. */
+  noDelay: number
+  cork: number
+  keepAlive: number
+  reuse: number
+  quickAck: number
+  /** TCP_KEEPIDLE, TCP_KEEPINTVL: seconds; TCP_KEEPCNT. */
+  keepIdle: number
+  keepIntvl: number
+  keepCnt: number
+  /** TCP_SYNCNT. */
+  synCnt: number
+  /** TCP_LINGER2: seconds an orphan stays in FIN-WAIT-2; negative: not at all. */
+  linger2: number
+  /** TCP_USER_TIMEOUT: ms, 0: none. */
+  userTimeout: number
+  /** TCP_MAXSEG, TCP_WINDOW_CLAMP: 0: none. */
+  maxSeg: number
+  windowClamp: number
+}
+
+export type TcpOption = keyof TcpSettings
+
+export const DEFAULTS: Readonly<TcpSettings> = {
+  noDelay: 0,
+  cork: 0,
+  keepAlive: 0,
+  reuse: 0,
+  quickAck: 1,
+  keepIdle: 7200,
+  keepIntvl: 75,
+  keepCnt: 9,
+  synCnt: 6,
+  linger2: 60,
+  userTimeout: 0,
+  maxSeg: 0,
+  windowClamp: 0,
+}
+
+/** Word in the TCB, smallest and largest value. */
+const RANGE: Record<TcpOption, readonly [number, number, number]> = {
+  noDelay: [L.NODELAY, 0, 1],
+  cork: [L.CORK, 0, 1],
+  keepAlive: [L.KEEPALIVE, 0, 1],
+  reuse: [L.REUSE, 0, 1],
+  quickAck: [L.QUICKACK, 0, 1],
+  keepIdle: [L.KEEPIDLE, 1, 32767],
+  keepIntvl: [L.KEEPINTVL, 1, 32767],
+  keepCnt: [L.KEEPCNT, 1, 127],
+  synCnt: [L.SYN_RETRIES, 1, 255],
+  linger2: [L.LINGER2, -1, 120],
+  userTimeout: [L.USER_TIMEOUT, 0, 0x7fffffff],
+  maxSeg: [L.MAXSEG, 0, 32767],
+  windowClamp: [L.WINDOW_CLAMP, 0, 0x7fffffff],
+}
+
+/** TCP_MIN_MSS: what TCP_MAXSEG may be, and what we believe of a peer's option, at least. */
+export const MIN_MSS = 88
+
+export const optionNames = Object.keys(RANGE) as TcpOption[]
+
+/** 0, or -EINVAL if setsockopt() would say so. */
+export function checkOption(name: TcpOption, value: number): number {
+  const [, min, max] = RANGE[name]
+  if (name === 'maxSeg' && value !== 0 && value < MIN_MSS) return -EINVAL
+  return value >= min && value <= max ? 0 : -EINVAL
+}
+
+/** Where a setting lies in a TCB. */
+export const optionWord = (name: TcpOption): number => RANGE[name][0]

@@ -1,0 +1,38 @@
+// Round-trip time and retransmission timeout (RFC 6298), with Linux's bounds.
+import { F_TIMED, type Tcb } from './tcb.ts'
+
+export const RTO_INITIAL = 1000
+/** RFC 6298 section 5.7: after a SYN was lost, until there is a sample. */
+export const RTO_AFTER_LOST_SYN = 3000
+export const RTO_MIN = 200
+export const RTO_MAX = 120_000
+/** Clock granularity, ms: that of timestamps. */
+const G = 1
+
+/** A round trip took `r` ms (section 2). */
+export function sample(tcb: Tcb, r: number): void {
+  const { snd } = tcb
+  if (r <= 0) r = 0.001
+  if (snd.srtt === 0) {
+    snd.srtt = r
+    snd.rttvar = r / 2
+    snd.minRtt = r
+  } else {
+    snd.rttvar += (Math.abs(snd.srtt - r) - snd.rttvar) / 4
+    snd.srtt += (r - snd.srtt) / 8
+    if (r < snd.minRtt) snd.minRtt = r
+  }
+  snd.rto = Math.min(RTO_MAX, Math.max(RTO_MIN, snd.srtt + Math.max(G, 4 * snd.rttvar)))
+  snd.backoff = 0
+}
+
+/** RTO, doubled for each timeout since the last sample (sections 5.5, 5.6). */
+export function backedOff(tcb: Tcb): number {
+  const { rto, backoff } = tcb.snd
+  return backoff === 0 ? rto : Math.min(RTO_MAX, rto * 2 ** Math.min(backoff, 30))
+}
+
+/** Karn: what is sent again is not timed. */
+export function stopTiming(tcb: Tcb): void {
+  tcb.unmark(F_TIMED)
+}

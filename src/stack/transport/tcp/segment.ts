@@ -1,0 +1,99 @@
+// The segment that is being processed (RFC 9293 section 3.3.1: SEG.*), parsed once at the door. One object, used again
+// for every segment: nothing may keep it.
+import { fold, pseudoSumV4, sumBytes } from '../../../wire/checksum.ts'
+import { FIN, IPPROTO_TCP, SYN } from '../../../wire/tcp.ts'
+import * as header from '../../../wire/tcp.ts'
+import { TcpOptions } from '../../../wire/tcp-options.ts'
+import type { Packet } from '../../net/path.ts'
+import { type Seq, add, seq } from './seq.ts'
+
+export class Segment {
+  seq = seq(0)
+  ack = seq(0)
+  /** SEG.LEN: text, SYN and FIN. */
+  len = 0
+  /** As in the header, not scaled. */
+  wnd = 0
+  /** The urgent pointer. */
+  up = 0
+  control = 0
+  bytes: Uint8Array = new Uint8Array(0)
+  /** Where the text lies in `bytes`, and how long it is. */
+  text = 0
+  textLength = 0
+  readonly options = new TcpOptions()
+  srcPort = 0
+  dstPort = 0
+
+  has(bits: number): boolean {
+    return (this.control & bits) !== 0
+  }
+
+  /** SEG.SEQ + SEG.LEN. */
+  get end(): Seq {
+    return add(this.seq, this.len)
+  }
+
+  /** The segment that a datagram holds; false if its header or options are no header and options. */
+  parse(packet: Packet): boolean {
+    const { bytes, transport: at, length } = packet
+    if (!header.isWhole(bytes, at, length)) return false
+    const headerLength = header.dataOffset(bytes, at)
+    this.bytes = bytes
+    this.srcPort = header.srcPort(bytes, at)
+    this.dstPort = header.dstPort(bytes, at)
+    this.seq = seq(header.sequence(bytes, at))
+    this.ack = seq(header.acknowledgment(bytes, at))
+    this.control = header.controlBits(bytes, at)
+    this.wnd = header.windowField(bytes, at)
+    this.up = header.urgentPointer(bytes, at)
+    this.text = at + headerLength
+    this.textLength = length - headerLength
+    this.len =
+      this.textLength + ((this.control & SYN) !== 0 ? 1 : 0) + ((this.control & FIN) !== 0 ? 1 : 0)
+    return this.options.parse(
+      bytes,
+      at + header.TCP_HEADER_LENGTH,
+      at + headerLength,
+      (this.control & SYN) !== 0,
+    )
+  }
+
+  /** The SYN was taken; what is left begins behind it. */
+  dropSyn(): void {
+    this.control &= ~SYN
+    this.seq = add(this.seq, 1)
+    this.len--
+  }
+
+  /** Takes `n` bytes of text off the front, which were received before. */
+  trimFront(n: number): void {
+    this.seq = add(this.seq, n)
+    this.text += n
+    this.textLength -= n
+    this.len -= n
+  }
+
+  /** Leaves the first `n` bytes of text; a FIN behind them goes too. */
+  trimBack(n: number): void {
+    if (this.has(FIN)) this.len--
+    this.control &= ~FIN
+    this.len -= this.textLength - n
+    this.textLength = n
+  }
+}
+
+/** Is the checksum right, or is there no need to look? */
+export function checksumOk(packet: Packet): boolean {
+  if (packet.checksumValid) return true
+  return sumBytes(packet.bytes, packet.transport, packet.length, pseudoSum(packet)) === 0xffff
+}
+
+/** Over addresses, protocol and length (RFC 9293 section 3.1, RFC 8200 section 8.1), without objects for the addresses. */
+function pseudoSum(packet: Packet): number {
+  const last = pseudoSumV4(packet.srcWord(3), packet.dstWord(3), IPPROTO_TCP) + packet.length
+  if (packet.family === 4) return last
+  let sum = last
+  for (let i = 0; i < 3; i++) sum += pseudoSumV4(packet.srcWord(i), packet.dstWord(i), 0)
+  return fold(sum)
+}

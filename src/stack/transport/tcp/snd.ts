@@ -1,0 +1,295 @@
+// The send half of a TCB: RFC 9293 section 3.3.1, and what the RFCs since then have added.
+import * as L from './layout.ts'
+import type { Seq } from './seq.ts'
+
+export class Snd {
+  readonly words: Int32Array
+  readonly times: Float64Array
+  readonly at: number
+  readonly at64: number
+
+  constructor(words: Int32Array, times: Float64Array, at: number) {
+    this.words = words
+    this.times = times
+    this.at = at
+    this.at64 = at / 2
+  }
+
+  /** ISS. */
+  get iss(): Seq {
+    return this.words[this.at + L.ISS] as Seq
+  }
+  set iss(value: Seq) {
+    this.words[this.at + L.ISS] = value
+  }
+  /** SND.UNA. */
+  get una(): Seq {
+    return this.words[this.at + L.SND_UNA] as Seq
+  }
+  set una(value: Seq) {
+    this.words[this.at + L.SND_UNA] = value
+  }
+  /** SND.NXT; behind SND.MAX while text is sent again after a timeout. */
+  get nxt(): Seq {
+    return this.words[this.at + L.SND_NXT] as Seq
+  }
+  set nxt(value: Seq) {
+    this.words[this.at + L.SND_NXT] = value
+  }
+  /** SND.MAX: one past the highest number ever sent. */
+  get max(): Seq {
+    return this.words[this.at + L.SND_MAX] as Seq
+  }
+  set max(value: Seq) {
+    this.words[this.at + L.SND_MAX] = value
+  }
+  /** SND.WND, scaled. */
+  get wnd(): number {
+    return this.words[this.at + L.SND_WND]
+  }
+  set wnd(value: number) {
+    this.words[this.at + L.SND_WND] = value
+  }
+  /** SND.WL1, SND.WL2. */
+  get wl1(): Seq {
+    return this.words[this.at + L.SND_WL1] as Seq
+  }
+  set wl1(value: Seq) {
+    this.words[this.at + L.SND_WL1] = value
+  }
+  get wl2(): Seq {
+    return this.words[this.at + L.SND_WL2] as Seq
+  }
+  set wl2(value: Seq) {
+    this.words[this.at + L.SND_WL2] = value
+  }
+  /** MAX.SND.WND (RFC 5961): the largest window the peer ever offered. */
+  get maxWnd(): number {
+    return this.words[this.at + L.SND_MAX_WND]
+  }
+  set maxWnd(value: number) {
+    this.words[this.at + L.SND_MAX_WND] = value
+  }
+  /** Snd.Wind.Shift (RFC 7323). */
+  get windShift(): number {
+    return this.words[this.at + L.SND_WIND_SHIFT]
+  }
+  set windShift(value: number) {
+    this.words[this.at + L.SND_WIND_SHIFT] = value
+  }
+  /** SendMSS (RFC 9293 section 3.7.1): the MSS option of the peer, or the default. */
+  get peerMss(): number {
+    return this.words[this.at + L.SND_PEER_MSS]
+  }
+  set peerMss(value: number) {
+    this.words[this.at + L.SND_PEER_MSS] = value
+  }
+  /** What an ICMP message said of the path; 0: nothing. */
+  get pmtu(): number {
+    return this.words[this.at + L.SND_PMTU]
+  }
+  set pmtu(value: number) {
+    this.words[this.at + L.SND_PMTU] = value
+  }
+  /** When to forget it and try again (RFC 1191 section 6.3). */
+  get pmtuUntil(): number {
+    return this.times[this.at64 + L.PMTU_UNTIL]
+  }
+  set pmtuUntil(value: number) {
+    this.times[this.at64 + L.PMTU_UNTIL] = value
+  }
+  /** End of the last segment sent that was not full (Minshall): Nagle waits for its acknowledgment only. */
+  get sml(): Seq {
+    return this.words[this.at + L.SND_SML] as Seq
+  }
+  set sml(value: Seq) {
+    this.words[this.at + L.SND_SML] = value
+  }
+  /** cwnd, bytes. */
+  get cwnd(): number {
+    return this.words[this.at + L.CWND]
+  }
+  set cwnd(value: number) {
+    this.words[this.at + L.CWND] = value
+  }
+  /** ssthresh, bytes. */
+  get ssthresh(): number {
+    return this.words[this.at + L.SSTHRESH]
+  }
+  set ssthresh(value: number) {
+    this.words[this.at + L.SSTHRESH] = value
+  }
+  /** Bytes acknowledged in congestion avoidance since cwnd last grew (RFC 5681 section 3.1). */
+  get caCount(): number {
+    return this.words[this.at + L.CA_COUNT]
+  }
+  set caCount(value: number) {
+    this.words[this.at + L.CA_COUNT] = value
+  }
+  /** Duplicate acknowledgments in a row. */
+  get dupAcks(): number {
+    return this.words[this.at + L.DUP_ACKS]
+  }
+  set dupAcks(value: number) {
+    this.words[this.at + L.DUP_ACKS] = value
+  }
+  /** recover (RFC 6582), RecoveryPoint (RFC 6675). */
+  get recover(): Seq {
+    return this.words[this.at + L.RECOVER] as Seq
+  }
+  set recover(value: Seq) {
+    this.words[this.at + L.RECOVER] = value
+  }
+  /** HighRxt (RFC 6675): what is before it was sent again. */
+  get highRxt(): Seq {
+    return this.words[this.at + L.HIGH_RXT] as Seq
+  }
+  set highRxt(value: Seq) {
+    this.words[this.at + L.HIGH_RXT] = value
+  }
+  /** R_NONE, R_FAST or R_LOSS. */
+  get recovery(): number {
+    return this.words[this.at + L.RECOVERY]
+  }
+  set recovery(value: number) {
+    this.words[this.at + L.RECOVERY] = value
+  }
+  /** Retransmission timeouts since SND.UNA last moved. */
+  get retries(): number {
+    return this.words[this.at + L.RETRIES]
+  }
+  set retries(value: number) {
+    this.words[this.at + L.RETRIES] = value
+  }
+  /** How often RTO, or the persist interval, is doubled. */
+  get backoff(): number {
+    return this.words[this.at + L.BACKOFF]
+  }
+  set backoff(value: number) {
+    this.words[this.at + L.BACKOFF] = value
+  }
+  /** Window or keep-alive probes that were not answered. */
+  get probes(): number {
+    return this.words[this.at + L.PROBES]
+  }
+  set probes(value: number) {
+    this.words[this.at + L.PROBES] = value
+  }
+  /** An acknowledgment of this gives a round trip's time, if F_TIMED. */
+  get rttSeq(): Seq {
+    return this.words[this.at + L.RTT_SEQ] as Seq
+  }
+  set rttSeq(value: Seq) {
+    this.words[this.at + L.RTT_SEQ] = value
+  }
+  get rttAt(): number {
+    return this.times[this.at64 + L.RTT_AT]
+  }
+  set rttAt(value: number) {
+    this.times[this.at64 + L.RTT_AT] = value
+  }
+  /** RFC 6298, ms; srtt 0: no sample yet. */
+  get srtt(): number {
+    return this.times[this.at64 + L.SRTT]
+  }
+  set srtt(value: number) {
+    this.times[this.at64 + L.SRTT] = value
+  }
+  get rttvar(): number {
+    return this.times[this.at64 + L.RTTVAR]
+  }
+  set rttvar(value: number) {
+    this.times[this.at64 + L.RTTVAR] = value
+  }
+  get rto(): number {
+    return this.times[this.at64 + L.RTO]
+  }
+  set rto(value: number) {
+    this.times[this.at64 + L.RTO] = value
+  }
+  get minRtt(): number {
+    return this.times[this.at64 + L.MIN_RTT]
+  }
+  set minRtt(value: number) {
+    this.times[this.at64 + L.MIN_RTT] = value
+  }
+  /** Added to the time in tsVal: another for each connection. */
+  get tsOffset(): number {
+    return this.words[this.at + L.TS_OFFSET]
+  }
+  set tsOffset(value: number) {
+    this.words[this.at + L.TS_OFFSET] = value
+  }
+  /** The send buffer last asked for. */
+  get wanted(): number {
+    return this.words[this.at + L.SND_WANTED]
+  }
+  set wanted(value: number) {
+    this.words[this.at + L.SND_WANTED] = value
+  }
+  get totalRetrans(): number {
+    return this.words[this.at + L.TOTAL_RETRANS]
+  }
+  set totalRetrans(value: number) {
+    this.words[this.at + L.TOTAL_RETRANS] = value
+  }
+  get totalRto(): number {
+    return this.words[this.at + L.TOTAL_RTO]
+  }
+  set totalRto(value: number) {
+    this.words[this.at + L.TOTAL_RTO] = value
+  }
+  /** Deadline: RTO. */
+  get retransmitAt(): number {
+    return this.times[this.at64 + L.RETRANSMIT_AT]
+  }
+  set retransmitAt(value: number) {
+    this.times[this.at64 + L.RETRANSMIT_AT] = value
+  }
+  /** Deadline: probe the window, or send what SWS avoidance held back. */
+  get persistAt(): number {
+    return this.times[this.at64 + L.PERSIST_AT]
+  }
+  set persistAt(value: number) {
+    this.times[this.at64 + L.PERSIST_AT] = value
+  }
+  /** Deadline: TCP_CORK and MSG_MORE hold text no longer than this. */
+  get corkAt(): number {
+    return this.times[this.at64 + L.CORK_AT]
+  }
+  set corkAt(value: number) {
+    this.times[this.at64 + L.CORK_AT] = value
+  }
+  /** Since when the peer owes us an acknowledgment, or room; 0: it does not. */
+  get stalledAt(): number {
+    return this.times[this.at64 + L.STALLED_AT]
+  }
+  set stalledAt(value: number) {
+    this.times[this.at64 + L.STALLED_AT] = value
+  }
+  /** When text was last sent. */
+  get lastSent(): number {
+    return this.times[this.at64 + L.LAST_SENT]
+  }
+  set lastSent(value: number) {
+    this.times[this.at64 + L.LAST_SENT] = value
+  }
+  get bytesAcked(): number {
+    return this.times[this.at64 + L.BYTES_ACKED]
+  }
+  set bytesAcked(value: number) {
+    this.times[this.at64 + L.BYTES_ACKED] = value
+  }
+  get bytesSent(): number {
+    return this.times[this.at64 + L.BYTES_SENT]
+  }
+  set bytesSent(value: number) {
+    this.times[this.at64 + L.BYTES_SENT] = value
+  }
+  get bytesRetrans(): number {
+    return this.times[this.at64 + L.BYTES_RETRANS]
+  }
+  set bytesRetrans(value: number) {
+    this.times[this.at64 + L.BYTES_RETRANS] = value
+  }
+}

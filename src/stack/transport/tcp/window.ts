@@ -1,0 +1,63 @@
+// The receive window: what to promise (RFC 9293 section 3.8.6), when to say so, and how large the buffer should be
+// (dynamic right-sizing, Fisk and Feng 2001, as Linux does it).
+import { add, diff } from './seq.ts'
+import { F_ACK_NOW, type Tcb } from './tcb.ts'
+import type { Tcp } from './tcp.ts'
+
+/** RCV.WND for the next segment, bytes. Never less than promised; more only if it is worth a segment (section 3.8.6.2.2). */
+export function windowToOffer(tcb: Tcb): number {
+  const { rcv, receive } = tcb
+  const left = diff(rcv.edge, rcv.nxt)
+  const promised = left > 0 ? left : 0
+  if (!receive) return promised
+  const room = clamped(tcb, receive.window)
+  return room - promised < worthwhile(tcb, room + receive.used) ? promised : room
+}
+
+/** Text was taken by the program: a window that has become twice as large is announced. */
+export function programTook(tcp: Tcp, tcb: Tcb, now: number): void {
+  const { rcv, receive } = tcb
+  if (!receive) return
+  const { used } = receive
+  rightSize(tcp, tcb, used, now)
+  const left = diff(rcv.edge, rcv.nxt)
+  const promised = left > 0 ? left : 0
+  const room = clamped(tcb, receive.window)
+  if (room < 2 * promised || room - promised < worthwhile(tcb, room + used)) return
+  tcb.mark(F_ACK_NOW)
+  tcp.ready.push(tcb.slot)
+}
+
+/** Text has moved RCV.NXT: a window's worth of it tells how long a round trip is at most. */
+export function measureRoundTrip(tcb: Tcb, now: number): void {
+  const { rcv, snd } = tcb
+  if (rcv.rttAt !== 0 && diff(rcv.nxt, rcv.rttEdge) < 0) return
+  if (rcv.rttAt !== 0) {
+    const sample = now - rcv.rttAt
+    if (rcv.rtt === 0 || sample < rcv.rtt) rcv.rtt = sample
+  } else if (snd.srtt > 0) rcv.rtt = snd.srtt
+  rcv.rttAt = now
+  rcv.rttEdge = add(rcv.nxt, Math.max(1, diff(rcv.edge, rcv.nxt)))
+}
+
+/** Once in a round trip: did the program take more than in any before? Then the window must hold twice as much. */
+function rightSize(tcp: Tcp, tcb: Tcb, used: number, now: number): void {
+  const { rcv } = tcb
+  if (now - rcv.roundAt < rcv.rtt || rcv.rtt === 0) return
+  const taken = diff(rcv.nxt, add(rcv.irs, 1 + used))
+  const took = taken - rcv.taken
+  rcv.taken = taken
+  rcv.roundAt = now
+  if (took <= rcv.space) return
+  rcv.space = took
+  tcp.user.growReceive(tcb.slot, 2 * took + 16 * rcv.mss)
+}
+
+const clamped = (tcb: Tcb, room: number): number => {
+  const { clamp } = tcb.rcv
+  return clamp > 0 && clamp < room ? clamp : room
+}
+
+/** Half the buffer or a full segment, whichever is less. */
+const worthwhile = (tcb: Tcb, buffer: number): number =>
+  Math.max(1, Math.min(buffer >>> 1, tcb.rcv.mss))
