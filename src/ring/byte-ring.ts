@@ -130,9 +130,16 @@ export class ReceiveRing {
     Atomics.store(this.#region.words, this.#record + RECORD.rx_geom / 4, 0)
   }
 
-  /** When the program has read to here it tells us (`rx_notify`): the window may be opened again. */
-  notifyAt(counter: number): void {
-    this.#region.words[this.#record + RECORD.rx_notify / 4] = counter | 0
+  /**
+   * The program tells us (`rx_notify`) when it has read a quarter more: the window may be opened again. It looks at the
+   * word after it has moved head (preload/ring-read.c), so one that was passed meanwhile is set anew.
+   */
+  askForNotice(): void {
+    const word = this.#record + RECORD.rx_notify / 4
+    for (let at = this.head; ((at - this.head) | 0) <= 0; ) {
+      at = (this.head + (this.limit >>> 2) + 1) | 0
+      Atomics.store(this.#region.words, word, at)
+    }
   }
 
   /** From now on the server is the reader. */

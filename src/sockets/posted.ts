@@ -21,6 +21,7 @@ export function work(ground: Ground, s: Stream): void {
   if (s.native) pump(ground, s)
   else if (s.state === T.CONNECTED) {
     tcp.send(s.tcb, ground.now, s.peek(RECORD.more) !== 0)
+    s.rx.askForNotice()
     tcp.received(s.tcb, ground.now)
     if (s.rx.corrupt || s.tx.corrupt) return corrupt(ground, s)
     showRoom(ground, s)

@@ -32,6 +32,7 @@ export function placeRings(ground: Ground, s: Stream): number {
   if (s.options[OPT_SNDBUF] > 0) s.tx.limit = s.options[OPT_SNDBUF]
   s.set(T.RX_GEOM, s.rx.geom)
   s.set(T.TX_GEOM, s.tx.geom)
+  s.rx.askForNotice()
   if (s.native) takeRings(s)
   return 0
 }
@@ -44,6 +45,7 @@ export function growReceive(ground: Ground, s: Stream, n: number): void {
   if (at < 0) return
   const old = s.rx.offset
   s.rx.moveTo(at, log2)
+  s.rx.askForNotice()
   s.set(T.RX_GEOM, s.rx.geom)
   ground.chunks.free(old)
 }
