@@ -1,0 +1,41 @@
+// What the benchmarks have in common: rounds in turn, medians, ratios within a round.
+
+export const median = (values: readonly number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/** One thing to measure: its name, and a function that measures it once. */
+export interface Subject {
+  readonly name: string
+  readonly measure: () => Promise<number>
+}
+
+/**
+ * Measures all in turn, `rounds` times after one that does not count, and prints medians and each subject's median ratio
+ * to the first one: the machine may be slower in one round than in another, it is so for all.
+ */
+export async function compare(
+  title: string,
+  unit: string,
+  rounds: number,
+  subjects: readonly Subject[],
+): Promise<void> {
+  const values = subjects.map(() => [] as number[])
+  for (let round = 0; round <= rounds; round++)
+    for (const [i, subject] of subjects.entries()) {
+      const value = await subject.measure()
+      if (round > 0) values[i].push(value)
+    }
+  console.log(`${title} (median of ${rounds}, ${unit})`)
+  for (const [i, subject] of subjects.entries()) {
+    const ratio = median(values[i].map((v, round) => v / values[0][round]))
+    const range = `${format(Math.min(...values[i]))} to ${format(Math.max(...values[i]))}`
+    console.log(
+      `  ${subject.name.padEnd(28)} ${format(median(values[i])).padStart(9)}   ratio ${ratio.toFixed(2)}   (${range})`,
+    )
+  }
+}
+
+const format = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
