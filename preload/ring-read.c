@@ -126,21 +126,13 @@ static ssize_t copy_some(const struct sock *s, const struct wish *w, size_t done
 		if (r < 0)
 			return r;
 		n = want < v.used ? (uint32_t)want : v.used;
-		*empty = v.used == n && !w->peek;
-		if (n == 0) {
-			*empty = v.used == 0;
+		*empty = v.used == n && (n == 0 || !w->peek);
+		if (n == 0)
 			return 0;
-		}
 		copy_view(&v, w->discard ? NULL : &c, n);
-		if (w->peek) {
-			*empty = false;
-			/* Not moved, not read by another: then what was copied is right. */
-			__atomic_thread_fence(__ATOMIC_ACQUIRE);
-			if (__atomic_load_n(&s->rec->rx_head, __ATOMIC_SEQ_CST) != v.head)
-				continue;
-			return n;
-		}
-		if (advance(s, &v, n))
+		/* Peeking swaps the head for itself: not moved, not read by another, so what was
+		 * copied is right. */
+		if (advance(s, &v, w->peek ? 0 : n))
 			return n;
 	}
 }
