@@ -1,4 +1,4 @@
-/* cc: -fsanitize=thread ctl.c doorbell.c fdtab.c libc.c vfork.c */
+/* cc: -fsanitize=thread ctl.c doorbell.c fdtab.c vfork.c */
 /* Calls to the server, given up or not, and the kicks that wake it. */
 #include "peer.h"
 

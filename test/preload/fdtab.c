@@ -1,4 +1,4 @@
-/* cc: -fsanitize=thread fdtab.c libc.c vfork.c vfork.S */
+/* cc: -fsanitize=thread fdtab.c vfork.c vfork.S */
 /* Descriptors and the sockets behind them: what is asked, what is remembered, what is found out. */
 #include "peer.h"
 

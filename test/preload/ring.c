@@ -1,5 +1,4 @@
-/* cc: -fsanitize=thread ring.c ring-read.c iov.c doorbell.c ctl.c native.c fdtab.c wait.c libc.c
- * vfork.c */
+/* cc: -fsanitize=thread ring.c ring-read.c iov.c doorbell.c ctl.c native.c fdtab.c vfork.c */
 /* The rings of one connection, the tokens and the plug, with the server's side played here. */
 #include "peer.h"
 
@@ -8,6 +7,11 @@ const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
 	return "race:copy_out\nrace:move_receive_ring\nrace:publish\n";
+}
+
+bool fd_nonblocking(int fd)
+{
+	return must(raw(SYS_fcntl, fd, F_GETFL)) & O_NONBLOCK;
 }
 
 static ssize_t get(struct peer *p, void *buf, size_t n)
