@@ -23,7 +23,7 @@ import { parsePrefix } from '../wire/address-text.ts'
 import { parseMac } from '../wire/mac.ts'
 import { calibrate } from './calibrate.ts'
 import { createStackDirectory, runtimeDirectory, sweepStackDirectories } from './runtime.ts'
-import { Sessions } from './session.ts'
+import { SILENT, Sessions } from './session.ts'
 import {
   CONTROL_BYTES,
   HEARTBEAT,
@@ -161,7 +161,8 @@ export class Server {
       // Once it is launched, the listener or the sessions tell.
       if (this.#launched) return this.#ignoreParent()
       this.end(0)
-    } else this.#sessions.ended(data)
+    } else if (data >= SILENT) this.#sessions.spoke(data - SILENT)
+    else this.#sessions.ended(data)
   }
 
   #parentFd = -1

@@ -38,6 +38,11 @@ import {
 const FIRST_SLOT = 1
 const LAST_SLOT = ABI_SLOTS - 2
 
+/** Epoll data of connections that have said nothing yet: this plus the descriptor. Slots are smaller. */
+export const SILENT = 0x100000
+/** So many of them are kept; then the oldest has to go. Anyone may connect, and a request follows at once. */
+const MOST_SILENT = 256
+
 export interface SessionHooks {
   /** A process is gone, or is another program now: what slot `slot` held is free. */
   slotEnded(slot: number): void
@@ -62,6 +67,7 @@ export class Sessions {
   readonly #uid = process.geteuid!()
   readonly #bySlot = new Map<number, Session>()
   readonly #byPid = new Map<number, Session>()
+  readonly #silent = new Set<number>()
   #nextSlot = FIRST_SLOT
 
   constructor(
@@ -82,14 +88,32 @@ export class Sessions {
     return this.#bySlot.size
   }
 
-  /** Takes every connection that waits at the control socket. One that has not said anything yet is dropped. */
+  /** Takes every connection that waits at the control socket; what has not come yet is waited for in the epoll set. */
   accept(listener: number): void {
     for (;;) {
       const fd = libc.accept4(listener, libc.SOCK_CLOEXEC | libc.SOCK_NONBLOCK)
       if (fd < 0) return
-      this.#one(fd)
-      libc.close(fd)
+      if (this.#one(fd)) libc.close(fd)
+      else this.#await(fd)
     }
+  }
+
+  /** The silent connection `fd` has said something, or is gone. */
+  spoke(fd: number): void {
+    if (!this.#silent.has(fd) || !this.#one(fd)) return
+    this.#silent.delete(fd)
+    libc.close(fd)
+  }
+
+  #await(fd: number): void {
+    if (this.#silent.size >= MOST_SILENT)
+      for (const oldest of this.#silent) {
+        this.#silent.delete(oldest)
+        libc.close(oldest)
+        break
+      }
+    this.#silent.add(fd)
+    libc.epollCtl(this.#epoll, libc.EPOLL_CTL_ADD, fd, libc.EPOLLIN, SILENT + fd)
   }
 
   /** The process of `slot` is gone. */
@@ -102,9 +126,10 @@ export class Sessions {
     this.#hooks.slotEnded(slot)
   }
 
-  #one(fd: number): void {
-    const got = this.#request(fd)
-    if (got === undefined) return
+  /** Answers the request of this connection. False: there is none yet. */
+  #one(fd: number): boolean {
+    const got = recvWithFds(fd, CTL_REQUEST_SIZE + 1)
+    if (typeof got === 'number') return got !== -EAGAIN
     const { bytes, fds } = got
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const peer = libc.peerCredentials(fd)
@@ -128,14 +153,7 @@ export class Sessions {
       } else reply(fd, -EPROTO, 0, [])
     }
     for (const extra of fds) libc.close(extra)
-  }
-
-  /** The request, which follows the connect at once; a stranger who says nothing is waited for 10 ms at most. */
-  #request(fd: number): { bytes: Uint8Array; fds: number[] } | undefined {
-    let got = recvWithFds(fd, CTL_REQUEST_SIZE + 1)
-    if (got === -EAGAIN && libc.poll(fd, libc.POLLIN, 10) > 0)
-      got = recvWithFds(fd, CTL_REQUEST_SIZE + 1)
-    return typeof got === 'number' ? undefined : got
+    return true
   }
 
   #mayAttach(uid: number, request: Uint8Array): boolean {
