@@ -227,15 +227,14 @@ CASE("SO_REUSEPORT on both: one port for two listeners")
 
 CASE("close() of a bound socket frees its port at once")
 {
-	struct sockaddr_in a;
-	int x = tcp_bound(&a);
+	struct sockaddr_in a = lasting_name();
 
 	for (int i = 0; i < 200; i++) {
-		must(close(x));
-		x = tcp();
-		must(bind_to(x, &a));
+		int fd = tcp();
+
+		must(bind_to(fd, &a));
+		must(close(fd));
 	}
-	must(close(x));
 }
 
 /* The accepted end closes first: it keeps the port in TIME-WAIT. */

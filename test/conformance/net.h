@@ -1,6 +1,6 @@
-/* What the programs share: addresses, pairs of connected sockets, threads and children. All of it is
- * ordinary sockets; nothing here knows whose TCP it is. Nothing takes for granted that what one end
- * did is seen at the other at once: what must happen is waited for, by poll. */
+/* What the programs share: addresses, pairs of connected sockets, threads and children. All of it
+ * is ordinary sockets; nothing here knows whose TCP it is. Nothing takes for granted that what one
+ * end did is seen at the other at once: what must happen is waited for, by poll. */
 #ifndef NET_H
 #define NET_H
 
@@ -29,8 +29,6 @@
 #define LONG_MS 20000
 
 #define SA(address) ((struct sockaddr *)(address))
-
-/* ---- addresses --------------------------------------------------------------------------------- */
 
 static struct sockaddr_in at(const char *ip, int port)
 {
@@ -89,8 +87,6 @@ static bool same_name(struct sockaddr_in a, struct sockaddr_in b)
 	       a.sin_addr.s_addr == b.sin_addr.s_addr;
 }
 
-/* ---- sockets ----------------------------------------------------------------------------------- */
-
 static int tcp(void)
 {
 	return must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -142,6 +138,21 @@ static int tcp_listener(struct sockaddr_in *where, int backlog)
 	return fd;
 }
 
+/* A free port outside the range that bind() to port 0 and connect() choose from: for cases that
+ * give their port back and take it again, which others may not do in between. */
+static struct sockaddr_in lasting_name(void)
+{
+	for (int port = 20000 + getpid() % 8000; port < 32000; port++) {
+		struct sockaddr_in a = here(port);
+		int fd = tcp(), taken = bind_to(fd, &a);
+
+		must(close(fd));
+		if (taken == 0)
+			return a;
+	}
+	FAIL_AT("# no port is free");
+}
+
 static int tcp_dial(const struct sockaddr_in *where)
 {
 	int fd = tcp();
@@ -186,8 +197,6 @@ static void reset_on_close(int fd)
 
 	must(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
 }
-
-/* ---- readiness --------------------------------------------------------------------------------- */
 
 #define ALL_EVENTS (POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
 
@@ -255,8 +264,6 @@ static void sleep_ms(int ms)
 			sleep_ms(1);                                                               \
 		equal(mask_now(fd), want);                                                         \
 	} while (0)
-
-/* ---- text -------------------------------------------------------------------------------------- */
 
 /* The byte at place i of a stream: every byte of i counts, so that a lost, doubled or swapped block
  * of any size shows. */
@@ -390,8 +397,6 @@ static size_t fill(int fd)
 	}
 	return total;
 }
-
-/* ---- threads and children ------------------------------------------------------------------------- */
 
 static pthread_t start(void *(*run)(void *), void *arg)
 {

@@ -8,8 +8,8 @@ static void refuses(int fd, int level, int name, int value, int error)
 
 CASE("switches: 0 at first, 1 once set to anything but 0")
 {
-	const int names[] = {SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SO_OOBINLINE, SO_BROADCAST,
-			     SO_TIMESTAMP};
+	const int names[] = {SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT,
+			     SO_OOBINLINE, SO_BROADCAST, SO_TIMESTAMP};
 	int fd = tcp();
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {

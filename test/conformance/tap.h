@@ -41,8 +41,8 @@ static jmp_buf tap_next;
 static pid_t tap_pid;
 static pthread_t tap_thread;
 
-#define CASE(title)		CASE_LINE(title, __LINE__)
-#define CASE_LINE(title, line)	CASE_NAMED(title, line)
+#define CASE(title)	       CASE_LINE(title, __LINE__)
+#define CASE_LINE(title, line) CASE_NAMED(title, line)
 #define CASE_NAMED(text, line)                                                                     \
 	static void case_##line(void);                                                             \
 	__attribute__((constructor)) static void register_##line(void)                             \
