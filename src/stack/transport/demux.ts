@@ -25,6 +25,8 @@ export class Demux {
   /** Slot + 1 by bucket; 0: empty. */
   private readonly slots: Int32Array
   private readonly hashes: Int32Array
+  /** What find() found last: segments come in runs. -1: nothing, or it is gone. */
+  private last = -1
 
   /** For `capacity` connections; the table is never more than half full. */
   constructor(store: TupleStore, capacity: number, k0: number, k1: number) {
@@ -39,23 +41,17 @@ export class Demux {
 
   /** The connection that this packet belongs to; -1: none. */
   find(packet: Tuple, srcPort: number, dstPort: number): number {
-    const { words, recordWords, local, remote, localPort, remotePort } = this.store
-    const d = packet.dstWord(3)
-    const s = packet.srcWord(3)
-    const v4 = packet.family === 4
+    if (this.last >= 0 && this.holds(this.last, packet, srcPort, dstPort)) return this.last
     const ports = (dstPort << 16) | srcPort
-    const hash = v4
-      ? this.hash(d, s, ports, 4)
-      : this.hash(this.hashDst(packet), this.hashSrc(packet), ports, 6)
+    const hash =
+      packet.family === 4
+        ? this.hash(packet.dstWord(3), packet.srcWord(3), ports, 4)
+        : this.hash(this.hashDst(packet), this.hashSrc(packet), ports, 6)
     for (let i = hash & this.mask; ; i = (i + 1) & this.mask) {
       const slot = this.slots[i] - 1
       if (slot < 0) return -1
-      if (this.hashes[i] !== hash) continue
-      const at = slot * recordWords
-      if (words[at + localPort] !== dstPort || words[at + remotePort] !== srcPort) continue
-      if (words[at + local + 3] !== d || words[at + remote + 3] !== s) continue
-      if (isV4(words, at + local) !== v4) continue
-      if (v4 || this.sameHigh(packet, at + local, at + remote)) return slot
+      if (this.hashes[i] === hash && this.holds(slot, packet, srcPort, dstPort))
+        return (this.last = slot)
     }
   }
 
@@ -82,6 +78,7 @@ export class Demux {
 
   /** Takes record `slot` out, if it is in; its tuple is still written. Entries behind it move up: no tombstones. */
   remove(slot: number): void {
+    if (slot === this.last) this.last = -1
     const mask = this.mask
     let i = this.hashOf(slot) & mask
     while (this.slots[i] !== slot + 1) {
@@ -124,6 +121,18 @@ export class Demux {
 
   private hashSrc(p: Tuple): number {
     return this.hash(p.srcWord(0), p.srcWord(1), p.srcWord(2), p.srcWord(3))
+  }
+
+  /** Is record `slot` the connection of this packet? */
+  private holds(slot: number, packet: Tuple, srcPort: number, dstPort: number): boolean {
+    const { words, recordWords, local, remote, localPort, remotePort } = this.store
+    const at = slot * recordWords
+    if (words[at + localPort] !== dstPort || words[at + remotePort] !== srcPort) return false
+    if (words[at + local + 3] !== packet.dstWord(3)) return false
+    if (words[at + remote + 3] !== packet.srcWord(3)) return false
+    const v4 = packet.family === 4
+    if (isV4(words, at + local) !== v4) return false
+    return v4 || this.sameHigh(packet, at + local, at + remote)
   }
 
   private sameHigh(packet: Tuple, local: number, remote: number): boolean {

@@ -45,7 +45,9 @@ export function maxText(tcb: Tcb, mss: number): number {
   const path = tcb.path!
   const room =
     path.maxDatagram - path.headerLength - TCP_HEADER_LENGTH - options.TIMESTAMP_OPTION_LENGTH
-  return room < 2 * mss ? mss : room - (room % mss)
+  // A link cuts up what is longer than its own mtu; it knows nothing of a smaller one further on.
+  if (room < 2 * mss || tcb.snd.pmtu > 0) return mss
+  return room - (room % mss)
 }
 
 /** Sends `n` bytes of text from `from` on (none: n = 0), with the given control bits. */

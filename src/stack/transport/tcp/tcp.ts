@@ -308,7 +308,7 @@ export class Tcp implements Protocol {
 
   /** When run() should be called next: -Infinity: at once; Infinity: not before something happens. */
   nextTimer(): number {
-    return this.ready.length > 0 ? -Infinity : this.timers.next
+    return this.ready.length + this.eventful.length > 0 ? -Infinity : this.timers.next
   }
 
   /** Tells the user what has changed since the last time. What the user does to connections here is fine. */
