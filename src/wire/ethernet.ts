@@ -6,8 +6,6 @@ export const ETHER_HEADER_LEN = 14
 export const ETHERTYPE_IPV4 = 0x0800
 export const ETHERTYPE_ARP = 0x0806
 export const ETHERTYPE_IPV6 = 0x86dd
-/** Below this the field is a length (802.3), not a type. */
-export const ETHERTYPE_MIN = 0x0600
 
 export function emitEthernet(
   bytes: Uint8Array,

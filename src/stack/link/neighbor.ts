@@ -1,7 +1,8 @@
 // Who has which MAC address, and how sure that is: the states and constants of RFC 4861 section 7.3, which fit
 // ARP as well as they fit neighbor discovery. Packets for a neighbor that is still asked for wait here, whole.
 import { Timers } from '../../base/timers.ts'
-import { Mac, ZERO_MAC } from '../../wire/mac.ts'
+import type { Mac } from '../../wire/mac.ts'
+import { ZERO_MAC } from '../../wire/mac.ts'
 import type { LinkCounters } from './counters.ts'
 
 export type NeighborState = 'INCOMPLETE' | 'REACHABLE' | 'STALE' | 'DELAY' | 'PROBE' | 'FAILED'
@@ -101,11 +102,6 @@ export class NeighborTable {
     return this.byAddress.get(address)
   }
 
-  /** All entries, for `ip neigh`. */
-  list(): Iterable<Neighbor> {
-    return this.byAddress.values()
-  }
-
   /** The neighbor to send to now: asks for it if it is unknown. NOWHERE if there is no room to ask. */
   resolve(address: number): Neighbor {
     const neighbor = this.byAddress.get(address)
@@ -171,6 +167,7 @@ export class NeighborTable {
     this.now = now
     for (let id = this.timers.take(now); id >= 0; id = this.timers.take(now))
       this.expire(this.slots[id]!, now)
+    if (this.blocked.length === 0) return
     const blocked = this.blocked
     this.blocked = []
     for (const neighbor of blocked) this.flush(neighbor)

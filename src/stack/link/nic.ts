@@ -10,8 +10,8 @@ import {
 import type { Mac } from '../../wire/mac.ts'
 import { Arp } from './arp.ts'
 import { LinkCounters } from './counters.ts'
-import { Neighbor, NeighborTable } from './neighbor.ts'
-import type { NeighborLink, WaitingPacket } from './neighbor.ts'
+import { NeighborTable } from './neighbor.ts'
+import type { NeighborLink, WaitingPacket, Neighbor } from './neighbor.ts'
 import { CHECKSUM_VALID } from './sink.ts'
 import type { FrameSink } from './sink.ts'
 

@@ -28,11 +28,6 @@ export class RouteTable {
       if (((dst ^ route.prefix) & maskV4(route.prefixLength)) === 0) return route
     return undefined
   }
-
-  /** In the order in which they are tried. */
-  list(): readonly Route[] {
-    return this.routes
-  }
 }
 
 /** Who gets a packet for `dst` by this route: the gateway, or `dst` itself. */

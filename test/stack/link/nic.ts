@@ -3,7 +3,7 @@ import { CHECKSUM_UNKNOWN } from '../../../src/stack/link/sink.ts'
 import { Nic } from '../../../src/stack/link/nic.ts'
 import { BROADCAST_MAC, ZERO_MAC } from '../../../src/wire/mac.ts'
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../src/wire/ethernet.ts'
-import { LinkCounters } from '../../../src/stack/link/counters.ts'
+import type { LinkCounters } from '../../../src/stack/link/counters.ts'
 import {
   TestSink,
   arpFrame,

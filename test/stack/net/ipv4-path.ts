@@ -1,6 +1,6 @@
 import t from 'tap'
 import { u16, writeU16 } from '../../../src/base/bytes.ts'
-import { Ipv4Path } from '../../../src/stack/net/ipv4-path.ts'
+import type { Ipv4Path } from '../../../src/stack/net/ipv4-path.ts'
 import { EHOSTUNREACH } from '../../../src/base/errno.ts'
 import { checksum, finish, fold, pseudoSumV4, sumBytes } from '../../../src/wire/checksum.ts'
 import { Ipv4Packet } from '../../../src/wire/ipv4.ts'

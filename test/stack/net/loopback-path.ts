@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Loopback } from '../../../src/stack/link/loopback.ts'
-import { LoopbackPath } from '../../../src/stack/net/loopback-path.ts'
+import type { LoopbackPath } from '../../../src/stack/net/loopback-path.ts'
 import { Ipv6 } from '../../../src/stack/net/ipv6.ts'
 import { Recorder, addr, host } from '../../helpers/net.ts'
 import { NetCounters } from '../../../src/stack/net/counters.ts'
