@@ -1,0 +1,212 @@
+// One TCP/IP stack: link, net and transport put together. The one door for what is above: sockets/, conf/, server/.
+//
+// Events in, values out. A frame, a call on `tcp`, the passing of time come in, each with `now` (ms on a clock that does
+// not go back); frames leave through the sink, readiness through TcpUser, and run() says when it wants to be called
+// next. There is no clock in here, no I/O and, but for `random`, nothing that differs from one run to the next.
+import { type RandomSource, randomWords } from '../base/random.ts'
+import { Address, maskV4 } from '../wire/address.ts'
+import { type Prefix, formatAddress } from '../wire/address-text.ts'
+import { IPPROTO_TCP } from '../wire/ipv4.ts'
+import type { Mac } from '../wire/mac.ts'
+import type { LinkCounters } from './link/counters.ts'
+import { Loopback } from './link/loopback.ts'
+import { type InterfaceAddress, Nic } from './link/nic.ts'
+import type { FrameSink } from './link/sink.ts'
+import type { NetCounters } from './net/counters.ts'
+import { Ipv4 } from './net/ipv4.ts'
+import { Ipv6 } from './net/ipv6.ts'
+import type { Path } from './net/path.ts'
+import { RouteTable } from './net/route.ts'
+import { Tcp } from './transport/tcp/tcp.ts'
+import type { TcpUser } from './transport/tcp/user.ts'
+
+export { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from './link/sink.ts'
+export type { Path } from './net/path.ts'
+export type { ReceiveBuffer, SendBuffer } from './transport/tcp/buffers.ts'
+export type { TcpOption, TcpSettings } from './transport/tcp/options.ts'
+export { TCB_BYTES } from './transport/tcp/layout.ts'
+export type { State } from './transport/tcp/tcb.ts'
+export * from './transport/tcp/user.ts'
+
+export interface StackSetup {
+  readonly mac: Mac
+  /** None: the stack has only loopback. */
+  readonly addresses: readonly Prefix[]
+  /** The IPv4 default route's. */
+  readonly gateway?: Address
+  /** Fills with bytes that cannot be guessed. */
+  readonly random: RandomSource
+  readonly tcp: {
+    /** TCB_BYTES for each of `capacity` connections: zeros, or what another stack left (then call tcp.recover()). */
+    readonly memory: ArrayBuffer | SharedArrayBuffer
+    readonly capacity: number
+    readonly user: TcpUser
+  }
+}
+
+export interface StackCounters {
+  readonly link: LinkCounters
+  readonly net: NetCounters
+  readonly tcp: Tcp['counters']
+}
+
+export class Stack {
+  readonly mac: Mac
+  readonly addresses: readonly Prefix[]
+  readonly nic: Nic
+  readonly routes: RouteTable
+  readonly ipv4: Ipv4
+  readonly ipv6: Ipv6
+  readonly tcp: Tcp
+  readonly counters: StackCounters
+  private readonly loopback = new Loopback()
+
+  /** Throws one sentence if an address cannot be a host's or the gateway is out of reach. */
+  constructor(setup: StackSetup) {
+    const { mac, addresses, gateway, random, tcp } = setup
+    this.mac = mac
+    this.addresses = addresses
+    for (const { address } of addresses) checkHost(address)
+    const v4 = addresses.filter(({ address }) => address.isV4)
+    const v6 = addresses.filter(({ address }) => !address.isV4)
+    this.nic = new Nic(mac, v4.map(interfaceAddress))
+    this.routes = routesFor(this.nic, v4, gateway)
+    this.ipv4 = new Ipv4(this.nic, this.loopback, this.routes, randomWords(random))
+    this.ipv6 = new Ipv6(
+      this.loopback,
+      v6.map(({ address }) => address),
+      this.ipv4.counters,
+    )
+    this.tcp = new Tcp({ ...tcp, random, paths: this })
+    this.ipv4.protocols.set(IPPROTO_TCP, this.tcp)
+    this.ipv6.protocols.set(IPPROTO_TCP, this.tcp)
+    this.counters = {
+      link: this.nic.counters,
+      net: this.ipv4.counters,
+      tcp: this.tcp.counters,
+    }
+  }
+
+  /** Largest packet on the link. */
+  get mtu(): number {
+    return this.nic.mtu
+  }
+
+  /** Called when another station uses one of our addresses. */
+  set onConflict(tell: (address: Address, mac: Mac, now: number) => void) {
+    this.nic.onConflict = (word, mac, now) => tell(Address.v4(word), mac, now)
+  }
+
+  /** The link is up (frames go into `sink`) or, undefined, down. Connections do not notice, but for what is lost. */
+  setSink(sink: FrameSink | undefined): void {
+    this.nic.setSink(sink)
+  }
+
+  /** A frame from the link. `gsoSize`: the segment size, where the frame is longer than the mtu, else 0. */
+  frameArrives(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    checksum: number,
+    gsoSize: number,
+    now: number,
+  ): void {
+    this.nic.frameArrives(bytes, offset, length, checksum, gsoSize, now)
+  }
+
+  /** The station with this MAC has left the network for good: connections to what is behind it end at once. */
+  stationGone(mac: Mac, now: number): void {
+    const gone = new Set<number | undefined>(this.nic.neighbors.macGone(mac, now))
+    if (gone.size === 0) return
+    this.tcp.stationGone(dst => dst.isV4 && gone.has(this.ipv4.hopFor(dst.d)), now)
+  }
+
+  /**
+   * Does what there is to do: at most `budget` datagrams of loopback, deadlines, what TCP has to send; then tells the
+   * user what changed. When to call again: `now` if there is more to do, Infinity if only an event can make work.
+   * Call it too when a sink that had no room has some again.
+   */
+  run(now: number, budget: number): number {
+    const { nic, ipv4, tcp, loopback } = this
+    nic.run(now)
+    ipv4.reassembly.run(now)
+    let left = budget
+    do {
+      left = this.loop(now, left)
+      tcp.run(now)
+    } while (left > 0 && !loopback.isEmpty)
+    tcp.flushEvents(now)
+    // Packets of this turn may have begun to wait for neighbors that are now to be asked for.
+    if (nic.next <= now) nic.run(now)
+    if (!loopback.isEmpty) return now
+    return Math.max(now, Math.min(nic.next, ipv4.reassembly.next, tcp.nextTimer()))
+  }
+
+  /** The address is ours, on whatever interface. */
+  isLocal(address: Address): boolean {
+    return address.isV4 ? this.ipv4.isLocal(address.d) : this.ipv6.isLocal(address)
+  }
+
+  /** TCP's way between two addresses (source unspecified: any of ours), or a negative errno. */
+  path(src: Address, dst: Address): Path | number {
+    return dst.isV4 ? this.ipv4.path(src, dst, IPPROTO_TCP) : this.ipv6.path(src, dst, IPPROTO_TCP)
+  }
+
+  /** The address that we use towards `dst`, or a negative errno. */
+  source(dst: Address): Address | number {
+    return dst.isV4 ? this.ipv4.sourceFor(dst) : this.ipv6.sourceFor(dst)
+  }
+
+  /** Datagrams that we sent to ourselves, at most `budget`; what is left of it. */
+  private loop(now: number, budget: number): number {
+    const { loopback } = this
+    for (; budget > 0; budget--) {
+      const at = loopback.peek()
+      if (at < 0) break
+      const to = loopback.family === 4 ? this.ipv4 : this.ipv6
+      to.loops(loopback.bytes, at, loopback.length, now)
+      loopback.release()
+    }
+    return budget
+  }
+}
+
+function checkHost(address: Address): void {
+  const top = address.d >>> 24
+  const refused = address.isV4 && (top === 0 || top >= 240)
+  if (refused || address.isUnspecified || address.isLoopback || address.isMulticast)
+    throw new Error(`Cannot take ${formatAddress(address)}: it is no host's own address`)
+}
+
+function interfaceAddress({ address, prefixLength }: Prefix): InterfaceAddress {
+  const mask = maskV4(prefixLength)
+  const broadcast = prefixLength <= 30 ? address.d | ~mask : undefined
+  return { word: address.d, mask, broadcast }
+}
+
+/** A route for each network that we are on, and the default route. */
+function routesFor(
+  nic: Nic,
+  addresses: readonly Prefix[],
+  gateway: Address | undefined,
+): RouteTable {
+  const routes = new RouteTable()
+  for (const { address, prefixLength } of addresses)
+    routes.add({
+      prefix: address.d,
+      prefixLength,
+      gateway: undefined,
+      source: address.d,
+      metric: 0,
+    })
+  if (gateway === undefined) return routes
+  const source = gateway.isV4 ? nic.sourceFor(gateway.d) : undefined
+  if (source === undefined || nic.hasAddress(gateway.d) || nic.isBroadcast(gateway.d))
+    throw new Error(
+      `Cannot use ${formatAddress(gateway)} as gateway: it is no neighbor on ${
+        addresses.map(({ address }) => formatAddress(address)).join(', ') || 'loopback'
+      }`,
+    )
+  routes.add({ prefix: 0, prefixLength: 0, gateway: gateway.d, source, metric: 0 })
+  return routes
+}
