@@ -6,13 +6,12 @@ const env = runtime(t)
 
 /** Runs ioth-run in a new terminal: types a line of keys when the program says "ready", prints what was seen. */
 const terminal = `
-import json, os, pty, signal, sys, time
+import json, os, pty, sys
 keys = bytes.fromhex(sys.argv[1])
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[2], sys.argv[2:])
 seen = b''
-status = None
 typed = not keys
 while True:
     try: data = os.read(fd, 4096)
@@ -21,11 +20,6 @@ while True:
     seen += data
     if not typed and b'ready' in seen:
         os.write(fd, keys); typed = True
-        if keys == b'\\x1a':
-            _, status = os.waitpid(pid, os.WUNTRACED)
-            stopped = os.WIFSTOPPED(status)
-            os.kill(pid, signal.SIGCONT)
-            seen += b' stopped' if stopped else b' went on'
 _, status = os.waitpid(pid, 0)
 print(json.dumps({'seen': seen.decode(), 'signal': status & 127, 'status': status >> 8}))
 `
@@ -58,9 +52,25 @@ t.test('Ctrl-C ends the program', async t => {
   t.equal(signal, 2)
 })
 
-t.test('Ctrl-Z stops it and fg goes on', async t => {
-  const line = 'echo ready; sleep 0.3; echo done'
-  const { seen, status } = await inTerminal('\x1a', IOTH_RUN, 'sh', '-c', line)
-  t.match(seen, /ready[^]* stopped[^]*done/)
-  t.equal(status, 0)
+/** What a shell with job control does: its child in the foreground group; when that is stopped, goes on with it. */
+const shell = `
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0); os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+_, status = os.waitpid(pid, os.WUNTRACED)
+print('stopped by', os.WSTOPSIG(status) if os.WIFSTOPPED(status) else 'nothing', flush=True)
+os.kill(pid, signal.SIGCONT)
+_, status = os.waitpid(pid, 0)
+sys.exit(status >> 8)
+`
+
+t.test('Ctrl-Z stops it, and it can go on', async t => {
+  const job = [IOTH_RUN, 'sh', '-c', 'echo ready; read x; echo done; exit 4']
+  const { seen, status } = await inTerminal('\x1a\n', 'python3', '-c', shell, ...job)
+  t.match(seen, /ready[^]*stopped by 20[^]*done/)
+  t.equal(status, 4)
 })
