@@ -109,6 +109,17 @@ static bool find_unknown(int fd, uint64_t *e, struct sock *s)
 	return r > 0;
 }
 
+/** Known to be libc's business: the first question of the calls that files live on. */
+bool fdtab_is_foreign(int fd)
+{
+	uint64_t *e;
+
+	if (!ioth_attached())
+		return true;
+	e = entry(fd);
+	return e && (__atomic_load_n(e, __ATOMIC_ACQUIRE) & STATE) == FOREIGN;
+}
+
 /** One look-up when the number is known. */
 bool fdtab_find(int fd, struct sock *s)
 {

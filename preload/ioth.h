@@ -59,6 +59,8 @@ struct sock {
 /* Our socket behind fd, into *s; false: not ours (or unknown to us), libc's business. One look-up
  * when the number is known; asks the kernel for the socket's name when it is not. */
 bool fdtab_find(int fd, struct sock *s);
+/* True: certainly not ours. False: fdtab_find() must say. */
+bool fdtab_is_foreign(int fd);
 void fdtab_set(int fd, const struct sock *s); /* just made or accepted by us */
 void fdtab_forget(int fd);                    /* the number was closed; who has it next is not known */
 void fdtab_foreign(int fd);                   /* just made, and not a socket of ours: no need to ask */
