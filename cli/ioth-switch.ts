@@ -3,7 +3,6 @@
 import { writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
-import { UserError } from '../src/base/user-error.ts'
 import { parseVnl } from '../src/plug/plug.ts'
 import { runtimeDirectory } from '../src/server/runtime.ts'
 import { runSwitch } from '../src/switch/run.ts'
@@ -26,15 +25,10 @@ async function main(): Promise<void> {
   const args = parse()
   if (args.help) return print(USAGE)
   if (args.version) return print(`ioth ${version()}\n`)
-  try {
-    await runSwitch(parseVnl(args.network, runtimeDirectory), {
-      linger: args.onDemand ? linger() : Infinity,
-      log: line => writeSync(2, `ioth-switch: ${line}\n`),
-    })
-  } catch (error) {
-    if (error instanceof UserError) throw new Failure(error.message)
-    throw error
-  }
+  await runSwitch(parseVnl(args.network, runtimeDirectory), {
+    linger: args.onDemand ? linger() : Infinity,
+    log: line => writeSync(2, `ioth-switch: ${line}\n`),
+  })
 }
 
 function parse() {

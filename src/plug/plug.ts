@@ -3,7 +3,7 @@
 import { isAbsolute, join, resolve } from 'node:path'
 
 import { UserError } from '../base/user-error.ts'
-import type { FrameWriter } from '../ring/frame-ring.ts'
+import type { FrameSink } from '../stack/link/sink.ts'
 import type { Mac } from '../wire/mac.ts'
 
 /** Who takes what a plug receives: a stack. */
@@ -24,7 +24,7 @@ export interface FrameHandler {
 /** One end of a cable, for a synchronous loop that sleeps in epoll. */
 export interface Plug {
   /** Where frames are sent. open() gives -1 while the cable is full; then arm() asks for a doorbell. */
-  readonly sink: FrameWriter
+  readonly sink: FrameSink
   /** Readable (level-triggered) when frames or room came while armed. Call wake() then. */
   readonly fd: number
   /** EPOLLHUP or EPOLLRDHUP: the other end is gone; close(). */

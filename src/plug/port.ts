@@ -17,6 +17,7 @@ import {
   VIRTIO_NET_HDR_F_DATA_VALID,
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
 } from '../ring/frame-ring.ts'
+import { CHECKSUM_UNKNOWN, CHECKSUM_VALID } from '../stack/link/sink.ts'
 import { Mac } from '../wire/mac.ts'
 import type { FrameHandler, Plug } from './plug.ts'
 
@@ -130,7 +131,7 @@ export class PortPlug implements Plug {
       reader.bytes,
       reader.at,
       reader.length,
-      (reader.flags & trusted) === 0 ? 0 : 1,
+      (reader.flags & trusted) === 0 ? CHECKSUM_UNKNOWN : CHECKSUM_VALID,
       reader.gsoSize,
       now,
     )

@@ -20,6 +20,8 @@
 //   stores head, then loads starved (mustRingWriter). It rings when half of the ring is free: each live reader gets
 //   there, and a writer is not woken for every frame.
 
+import type { FrameSink } from '../stack/link/sink.ts'
+
 /** What precedes the ring's bytes: a page, of which four cache lines are used. */
 export const FRAME_RING_DATA = 4096
 /** Kind and length, then virtio_net_hdr_v1. */
@@ -102,8 +104,8 @@ class FrameRing {
   }
 }
 
-/** The writing end; a FrameSink, so a frame is built where it will be read. Takes up where the last writer left. */
-export class FrameWriter extends FrameRing {
+/** The writing end; a frame is built where it will be read. Takes up where the last writer left. */
+export class FrameWriter extends FrameRing implements FrameSink {
   readonly mtu: number
   readonly maxFrame = MAX_FRAME
   readonly offload = true

@@ -35,10 +35,11 @@ export async function runSwitch(network: Network, options: ServeOptions): Promis
     process.once(signal, () => {
       server.ended = true
     })
-  while (!server.ended) {
-    server.run(1000)
+  do {
+    // The first turn is for libuv to begin listening for signals.
     await turnOfLibuv()
-  }
+    server.run(1000)
+  } while (!server.ended)
   // First the name, then the socket: who comes now finds nothing, or is hung up on, and tries again. The lock goes with
   // the process.
   withCtl(directory, path => unlinkSync(path))

@@ -89,7 +89,7 @@ export class SwitchServer {
       unpolled = 0
       this.#now = performance.now()
       if (this.#now >= until) return
-      const n = this.#events.wait(this.#epoll, sleep ? Math.ceil(until - this.#now) : 0)
+      const n = this.#events.wait(this.#epoll, sleep ? this.#patience(until) : 0)
       this.#now = performance.now()
       if (n === -EINTR) return
       if (n < 0) throw new Error(`epoll_wait: ${describeErrno(n)}`)
@@ -104,6 +104,16 @@ export class SwitchServer {
     for (const connection of [...this.#connections.values()]) this.#close(connection)
     libc.close(this.#listener)
     libc.close(this.#epoll)
+  }
+
+  /** How long to sleep, ms: until the caller wants the thread back, or it may be time to end. */
+  #patience(until: number): number {
+    const linger = this.#isEmpty() ? this.#idleSince + this.#options.linger : Infinity
+    return Math.max(0, Math.ceil(Math.min(until, linger) - this.#now))
+  }
+
+  #isEmpty(): boolean {
+    return this.switch.ports.length + this.#strangers.size === 0
   }
 
   /** Turns until there is nothing to do, or `limit` bytes of work are done. */
@@ -138,7 +148,7 @@ export class SwitchServer {
   }
 
   #tick(): void {
-    if (this.switch.ports.length + this.#strangers.size > 0) this.#idleSince = this.#now
+    if (!this.#isEmpty()) this.#idleSince = this.#now
     else if (this.#now - this.#idleSince >= this.#options.linger) this.ended = true
     if (this.#now - this.#lastTick < 500) return
     this.#lastTick = this.#now

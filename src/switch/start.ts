@@ -20,10 +20,8 @@ import { formatAddress } from '../wire/address-text.ts'
 import type { Address } from '../wire/address.ts'
 import { formatMac } from '../wire/mac.ts'
 import {
-  CTL_CLAIM,
   CTL_DONE,
   CTL_REFUSED,
-  CTL_RELEASE,
   CTL_TAKEN,
   CTL_WELCOME,
   emitClaim,
@@ -33,6 +31,8 @@ import {
   parseRefused,
   parseTaken,
   parseWelcome,
+  type CTL_CLAIM,
+  type CTL_RELEASE,
   type Hello,
 } from './ctl.ts'
 import { describeErrno, lockNetwork, makeNetworkDirectory, openLog, withCtl } from './directory.ts'
@@ -66,6 +66,8 @@ export async function joinNetwork(network: Network, hello: Hello): Promise<PortN
         )
     } else if (fd === -ENOENT || fd === -ECONNREFUSED) {
       if (started === undefined) started = startSwitch(directory)
+      else if (started.exitCode === 0)
+        started = undefined // it waited, and we were too late
       else if (started.exitCode !== null || started.signalCode !== null)
         throw new UserError(
           `Cannot start the switch of network "${network.name}": ${lastWords(directory, started)}`,
@@ -188,7 +190,7 @@ function startSwitch(directory: string): ChildProcess | undefined {
   if (lock === undefined) return undefined
   const log = openLog(directory)
   try {
-    const child = spawn(process.execPath, [...nodeOptions, script, '--on-demand', directory], {
+    const child = spawn(process.execPath, [script, '--on-demand', directory], {
       cwd: '/',
       detached: true,
       stdio: ['ignore', log ?? 'ignore', log ?? 'ignore', lock],
@@ -204,10 +206,9 @@ function startSwitch(directory: string): ChildProcess | undefined {
   }
 }
 
-/** Run from TypeScript, the switch needs the same loader as we. */
-const extension = extname(import.meta.url)
-const script = fileURLToPath(new URL(`../../cli/ioth-switch${extension}`, import.meta.url))
-const nodeOptions = extension === '.ts' ? process.execArgv : []
+/** Loaded from its source, as tests do, this starts the switch that was built. */
+const built = extname(import.meta.url) === '.js' ? '../../cli' : '../../dist/cli'
+const script = fileURLToPath(new URL(`${built}/ioth-switch.js`, import.meta.url))
 
 /** The switch serves many: what one station's environment holds (tokens, preloads) is not for it. */
 function environment(): NodeJS.ProcessEnv {
