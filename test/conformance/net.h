@@ -369,13 +369,15 @@ static void pattern_expect(int fd, size_t total, size_t chunk)
 	free(buf);
 }
 
-/* Writes until not one byte more goes in, in three looks 25 ms apart: buffers may grow, and TCP may
- * still be carrying text from one end's buffer to the other's. Returns the bytes that went in. */
+/* Writes until not one byte more goes in, in three looks 25 ms apart: TCP may still be carrying
+ * text from one end's buffer to the other's. The send buffer is given a size, so that it does not
+ * grow later: what is full stays full. Returns the bytes that went in. */
 static size_t fill(int fd)
 {
 	static char block[65536];
 	size_t total = 0, n = sizeof(block);
 
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, 100000);
 	for (int quiet = 0; quiet < 3;) {
 		ssize_t sent;
 
