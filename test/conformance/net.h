@@ -38,7 +38,8 @@ static struct sockaddr_in at(const char *ip, int port)
 	return a;
 }
 
-/* The address under test: TEST_ADDR, else 127.0.0.1. */
+/* The address under test: TEST_ADDR, an interface's own, else 127.0.0.1. (Another of 127.0.0.0/8
+ * will not do: connections to it come from 127.0.0.1.) */
 static const char *test_addr(void)
 {
 	const char *ip = getenv("TEST_ADDR");
