@@ -1,5 +1,5 @@
 // The other thread of test/ring/frame-ring.ts: writes frames, sleeps when there is no room.
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 
 import { FrameWriter } from '../../src/ring/frame-ring.ts'
 import { random } from './random.ts'
@@ -15,6 +15,7 @@ const writer = new FrameWriter(memory, 0, size, 1500)
 const next = random(seed)
 const byteAt = (frame: number, i: number) => (frame * 7 + i * 13 + (i >> 8)) & 0xff
 
+parentPort?.postMessage('ready')
 for (let frame = 0; frame < count; frame++) {
   const length = 14 + (next() % (next() % 16 === 0 ? 20_000 : 1500))
   let at = writer.open(length)
@@ -23,7 +24,7 @@ for (let frame = 0; frame < count; frame++) {
     const bell = Atomics.load(bells, 1)
     if (writer.armRoom()) {
       // Nothing happens for so long only if a doorbell was lost.
-      if (Atomics.wait(bells, 1, bell, 3000) === 'timed-out') process.exit(1)
+      if (Atomics.wait(bells, 1, bell, 10_000) === 'timed-out') process.exit(1)
       writer.disarmRoom()
     }
     at = writer.open(length)
