@@ -136,7 +136,7 @@ export class ReceiveRing {
    */
   askForNotice(): void {
     const word = this.#record + RECORD.rx_notify / 4
-    for (let at = this.head; ((at - this.head) | 0) <= 0; ) {
+    for (let at = this.head; ((at - this.head) | 0) <= 0;) {
       at = (this.head + (this.limit >>> 2) + 1) | 0
       Atomics.store(this.#region.words, word, at)
     }
