@@ -13,6 +13,8 @@ BIN     = node_modules/.bin
 SOURCES = $(shell find src cli bench -name '*.ts' 2>/dev/null)
 PROGRAM = launch undertaker
 SHIM    = $(filter-out $(PROGRAM:%=build/shim/%.c.o), $(patsubst preload/%,build/shim/%.o,$(wildcard preload/*.[cS])))
+# The two contracts are laid out by hand, as tables.
+CFILES  = $(filter-out preload/abi.h preload/ioth.h, $(wildcard preload/*.[ch] test/*/*.[ch]))
 MODULES = node_modules/.package-lock.json
 
 all: build/dist.stamp build/libioth.so build/ioth-launch build/ioth-undertaker
@@ -67,8 +69,9 @@ lint: all
 	$(BIN)/tsc -p test/tsconfig.json
 	$(BIN)/eslint src cli test tools
 	$(BIN)/prettier --check --log-level warn src cli test tools demo bench '*.json' '*.js'
-	clang-format --style=file:preload/.clang-format --dry-run -Werror preload/*.[ch] $(wildcard test/*/*.[ch])
-	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance -Ipreload preload
+	clang-format --style=file:preload/.clang-format --dry-run -Werror $(CFILES)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppress=allocaCalled \
+		--enable=warning,portability,performance -Ipreload preload
 
 install: all
 	sh tools/install.sh "$(DESTDIR)$(LIB)" "$(DESTDIR)$(PREFIX)/bin"
