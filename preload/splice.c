@@ -14,10 +14,14 @@ struct pipe_end {
 	bool stopped; /* it was empty (or full), or at its end */
 };
 
-static bool is_pipe(int fd)
+/* A pipe's end of this kind (O_RDONLY, O_WRONLY)? */
+static bool is_pipe(int fd, int mode)
 {
+	int flags = libc.fcntl(fd, F_GETFL);
 	struct stat st;
 
+	if (flags < 0 || ((flags & O_ACCMODE) != mode && (flags & O_ACCMODE) != O_RDWR))
+		return false;
 	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
@@ -167,7 +171,7 @@ EXPORT ssize_t splice(int fd_in, off64_t *off_in, int fd_out, off64_t *off_out, 
 	ssize_t n;
 
 	if (from == to || off_in || off_out || len == 0 || (flags & ~(unsigned int)FLAGS) ||
-	    !is_pipe(pipe.fd)) {
+	    !is_pipe(pipe.fd, from ? O_WRONLY : O_RDONLY)) {
 		errno = saved;
 		return libc.splice(fd_in, off_in, fd_out, off_out, len, flags);
 	}
