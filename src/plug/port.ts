@@ -44,6 +44,9 @@ export class PortPlug implements Plug {
   readonly #numbers: PortNumbers
   readonly #reader: FrameReader
 
+  /** Between arm() and wake(). Whoever sleeps has armed, so bytes that came late or unasked are taken then. */
+  #armed = true
+
   /** Throws if the memory is not what a switch gives: then nothing is mapped. */
   constructor(numbers: PortNumbers) {
     const { memfd, ringSize, mtu } = numbers
@@ -93,12 +96,14 @@ export class PortPlug implements Plug {
 
   arm(): boolean {
     this.flush()
-    if (this.#reader.arm() && this.sink.armRoom()) return true
-    this.#reader.disarm()
-    return false
+    this.#armed = this.#reader.arm() && this.sink.armRoom()
+    if (!this.#armed) this.#reader.disarm()
+    return this.#armed
   }
 
   wake(): void {
+    if (!this.#armed) return
+    this.#armed = false
     this.#reader.disarm()
     this.sink.disarmRoom()
     libc.recv(this.fd, libc.scratch, 64, libc.MSG_DONTWAIT)
