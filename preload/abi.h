@@ -197,7 +197,7 @@ struct record {
 	/* 256: receive ring, the server's, but for rung */
 	uint32_t rx_tail;
 	uint32_t rx_geom;
-	uint32_t rung;      /* tokens in the socket (0 to 2): the server adds, the holder of rlock takes */
+	uint32_t rung;      /* tokens in the socket (0 to 128): the server adds, the holder of rlock takes */
 	uint32_t rx_notify; /* post work when rx_head gets here or beyond */
 	uint32_t pad4[12];
 	/* 320: send ring, the server's */

@@ -162,10 +162,10 @@ void plug_put(int fd, const struct sock *s)
 void tokens_take(int fd, uint32_t count)
 {
 	while (count > 0) {
-		char bytes[4];
+		char bytes[64];
 		struct pollfd in = {.fd = fd, .events = POLLIN};
-		long r =
-		    raw(SYS_recvfrom, fd, bytes, count < 4 ? count : 4, MSG_DONTWAIT, NULL, NULL);
+		long r = raw(SYS_recvfrom, fd, bytes, count < sizeof(bytes) ? count : sizeof(bytes),
+			     MSG_DONTWAIT, NULL, NULL);
 
 		if (r > 0)
 			count -= (uint32_t)r;

@@ -5,6 +5,7 @@ import {
   FLAG_SHUT_RD,
   FLAG_SHUT_WR,
   RECORD,
+  RECORD_CONNECTED,
   RECORD_FREE,
   RECORD_OPEN,
   WAIT_CLOSED,
@@ -48,13 +49,16 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
   return 0
 }
 
-/** No more connections; those that were not accepted are reset. */
+/**
+ * No more connections; those still waiting here are reset. Those in the kernel's queue hang up when it goes, unless they
+ * have been accepted a moment ago.
+ */
 export function stopListening(ground: Ground, s: Stream): void {
   ground.stack.tcp.unlisten(s.index, ground.now)
   s.set(T.STATE, T.OPEN)
   s.share(RECORD.state, RECORD_OPEN)
   for (const d of ground.streams)
-    if (d !== undefined && d.get(T.LISTENER) === s.index && d.has(T.DELIVERED | T.UNDELIVERED))
+    if (d !== undefined && d.get(T.LISTENER) === s.index && d.has(T.UNDELIVERED))
       programGone(ground, d)
 }
 
@@ -122,7 +126,8 @@ export function programGone(ground: Ground, s: Stream): void {
     return release(ground, s)
   }
   s.tx.freeze()
-  const unread = s.rx.used > 0 || s.has(T.DELIVERED | T.UNDELIVERED)
+  const accepted = s.has(T.OWN_NAME) || s.peek(RECORD.state) === RECORD_CONNECTED
+  const unread = s.rx.used > 0 || !accepted
   if (s.options[OPT_LINGER] === LINGER_ABORT || unread || s.tx.corrupt) {
     part(ground, s)
     tcp.abort(tcb, ground.now)

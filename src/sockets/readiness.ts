@@ -6,31 +6,34 @@
 //
 // Tokens. `rung` counts the bytes in the program's socket. The server adds one before it sends; a reader that found
 // the ring empty takes them, under the reader's lock: swap rung to 0, look at the ring again, receive exactly as many.
-// One token is enough for level-triggered pollers. A second one, sent when the head moved since the first, gives
-// edge-triggered programs that did not read everything an edge for the new text, as Linux does; more than two are
-// never outstanding.
+// One token is enough for level-triggered pollers. Edge-triggered programs that did not read everything are to have an
+// edge for new text, as on Linux: another token is sent if the head has moved since, or a millisecond has passed (a
+// program may wait for more without reading). Text that streams in costs one at most in a millisecond.
 import * as libc from '../ffi/libc.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
+/** As many 1-byte messages fit into any AF_UNIX socket (net.core.wmem_default is 200 KB, a message takes 768 bytes). */
+export const MOST_TOKENS = 128
+
 /** May the program's socket carry tokens now? The acceptor has said so, or the program connected it. */
 export const carriesTokens = (s: Stream) =>
   s.fd >= 0 && !s.native && !s.has(T.DELIVERED | T.UNDELIVERED)
 
 /** There is text to read: rings, unless the program knows already. */
-export function showText(s: Stream): void {
+export function showText(ground: Ground, s: Stream): void {
   if (!carriesTokens(s) || s.has(T.DEAD)) return
   const rung = s.peek(RECORD.rung)
-  if (rung < 0 || rung > 1) return
   const head = s.rx.head
-  if (rung === 1 && head === s.get(T.RUNG_HEAD)) return
-  // Pairs with the reader's swap in tokens_take() (preload/doorbell.c).
-  if (!s.compareSwap(RECORD.rung, rung, rung + 1)) {
-    if (rung === 0 || !s.compareSwap(RECORD.rung, 0, 1)) return
-  }
+  const now = Math.floor(ground.now) | 0
+  if (rung !== 0 && head === s.get(T.RUNG_HEAD) && now === s.get(T.RUNG_AT)) return
+  if (rung < 0 || rung >= MOST_TOKENS) return
+  // Pairs with the reader's swap to 0, preload/ring-read.c; nobody else adds.
+  if (!s.compareSwap(RECORD.rung, rung, rung + 1) && !s.compareSwap(RECORD.rung, 0, 1)) return
   s.set(T.RUNG_HEAD, head)
+  s.set(T.RUNG_AT, now)
   libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
 }
 

@@ -10,6 +10,7 @@ import type { Ground } from './ground.ts'
 import { listen } from './listener.ts'
 import { watch } from './native.ts'
 import { OPT_RCVBUF, OPT_SNDBUF } from './options.ts'
+import { MOST_TOKENS } from './readiness.ts'
 import { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { refresh } from './transfer.ts'
@@ -91,5 +92,5 @@ export function served(call: Call): Call {
 export function recountTokens(ground: Ground, s: Stream): void {
   if (s.fd < 0 || s.native || s.has(T.DEAD)) return
   const unread = Math.round(libc.outQueue(s.fd) / ground.tokenSize)
-  if (unread >= 0 && unread <= 2) s.share(RECORD.rung, unread)
+  if (unread >= 0 && unread <= MOST_TOKENS) s.share(RECORD.rung, unread)
 }

@@ -12,7 +12,7 @@ export function refresh(ground: Ground, s: Stream): void {
   if (s.state === T.CONNECTED) {
     if (s.native) pump(ground, s)
     else {
-      if (s.rx.used > 0) showText(s)
+      if (s.rx.used > 0) showText(ground, s)
       showRoom(ground, s)
       showEnd(s)
     }
@@ -48,7 +48,7 @@ export function connected(ground: Ground, s: Stream): void {
 
 /** Text has arrived and is published. */
 export function textArrived(ground: Ground, s: Stream): void {
-  if (!s.native) showText(s)
+  if (!s.native) showText(ground, s)
   else if (pumpOut(s) && s.tcb >= 0) ground.stack.tcp.received(s.tcb, ground.now)
 }
 
