@@ -2,15 +2,19 @@
  * names that the AF_UNIX socket has. */
 #include "ioth.h"
 
-/* Lets the kernel write its own, longer name there first: a bad pointer or length fails as it
- * should, and what we write then fits. */
-static int kernel_accepts(int fd, struct sockaddr *addr, const socklen_t *len)
+#include <netinet/in.h>
+
+/* Lets the kernel write the beginning of its own name there first, exactly as far as ours will
+ * reach: a bad pointer or length fails as it should. */
+static int kernel_accepts(int fd, struct sockaddr *addr, const socklen_t *len, socklen_t whole)
 {
 	socklen_t room;
 
 	if (bad_pointer(len))
 		return -EFAULT;
 	room = *len;
+	if ((int)room > (int)whole)
+		room = whole;
 	return libc.getsockname(fd, addr, &room) < 0 ? -errno : 0;
 }
 
@@ -19,13 +23,16 @@ static int give_name(int fd, const struct abi_addr *name, const struct record *r
 {
 	struct abi_addr a = *name;
 	int saved = errno;
-	int r = kernel_accepts(fd, addr, len);
+	int r;
 
+	if (a.family == AF_UNSPEC) /* not bound yet: the unspecified address */
+		a.family = rec->family;
+	r = kernel_accepts(fd, addr, len,
+			   a.family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						: sizeof(struct sockaddr_in));
 	if (r < 0)
 		return r;
 	errno = saved;
-	if (a.family == AF_UNSPEC) /* not bound yet: the unspecified address */
-		a.family = rec->family;
 	addr_to_sockaddr(&a, addr, len);
 	return 0;
 }

@@ -273,8 +273,9 @@ CASE("setsockopt lengths and pointers")
 
 /* ---- names ---- */
 
-CASE("getsockname and getpeername: the record's, truncated to the room")
+CASE("getsockname and getpeername: the record's, truncated to the room, and not a byte more")
 {
+	unsigned char longer[64];
 	struct sockaddr_in a;
 	socklen_t len = sizeof(a);
 	int fd = fresh();
@@ -293,6 +294,12 @@ CASE("getsockname and getpeername: the record's, truncated to the room")
 	len = 0;
 	must(getsockname(fd, null, &len));
 	equal(len, sizeof(a));
+	memset(longer, 0xee, sizeof(longer));
+	len = sizeof(longer);
+	must(getsockname(fd, (struct sockaddr *)longer, &len));
+	equal(len, sizeof(a));
+	for (size_t i = sizeof(a); i < sizeof(longer); i++)
+		equal(longer[i], 0xee);
 	must(close(fd));
 }
 
