@@ -18,7 +18,9 @@ import { Region } from '../shm/region.ts'
 import { CALLS_BYTES } from '../sockets/calls.ts'
 import { TABLE_BYTES } from '../sockets/table.ts'
 import { TCB_BYTES } from '../stack/stack.ts'
-import { joinNetwork } from '../switch/start.ts'
+import { CTL_RELEASE } from '../switch/ctl.ts'
+import { changeClaims, joinNetwork } from '../switch/start.ts'
+import type { Address } from '../wire/address.ts'
 import { parsePrefix } from '../wire/address-text.ts'
 import { parseMac } from '../wire/mac.ts'
 import { calibrate } from './calibrate.ts'
@@ -81,6 +83,7 @@ export class Server {
   readonly #sessions: Sessions
   readonly #ctlListeners: number[]
   readonly #thread: Omit<ThreadData, 'fresh' | 'port' | 'messages'>
+  readonly #claims: Address[]
   #messages = new MessageChannel().port1
   #port: PortNumbers | undefined
   #life = -1
@@ -92,6 +95,7 @@ export class Server {
   constructor(options: ServerOptions) {
     const runtime = runtimeDirectory()
     this.#options = options
+    this.#claims = options.addresses.map(text => parsePrefix(text)!.address)
     this.#network = parseVnl(options.net, () => runtime)
     sweepStackDirectories(runtime)
     const { path } = createStackDirectory(runtime, this.#name)
@@ -245,7 +249,7 @@ export class Server {
   #join(): Promise<PortNumbers> {
     return joinNetwork(this.#network, {
       mac: parseMac(this.#options.mac)!,
-      addresses: this.#options.addresses.map(text => parsePrefix(text)!.address),
+      addresses: this.#claims,
       pid: this.#options.parent,
       command: this.#options.command,
     })
@@ -266,6 +270,16 @@ export class Server {
     this.#tell({ type: 'port', numbers: this.#port })
   }
 
+  /** What is left to send goes on, but whoever starts now may have the addresses (thread.ts: then this stack ends). */
+  async #releaseAddresses(): Promise<void> {
+    if (this.#port === undefined) return
+    try {
+      await changeClaims(this.#network, this.#port.control, CTL_RELEASE, this.#claims)
+    } catch (error) {
+      process.stderr.write(`${(error as Error).message}\n`)
+    }
+  }
+
   // ---- the end
 
   /** The last program has ended. */
@@ -274,6 +288,7 @@ export class Server {
     if (this.#draining) return
     this.#draining = true
     this.#tell({ type: 'drain' })
+    void this.#releaseAddresses()
     setTimeout(() => this.end(0), DRAIN_MS)
   }
 

@@ -75,6 +75,10 @@ class StackThread {
         }),
     })
     this.#stack = this.#sockets.ground.stack
+    this.#stack.onConflict = () => {
+      // The program's next life has our address already.
+      if (this.#draining) this.#tell({ type: 'drained' })
+    }
     this.#watch()
     if (!data.fresh) this.#sockets.recover(this.#now())
     if (data.port !== undefined) this.#usePort(data.port)

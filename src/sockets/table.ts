@@ -20,8 +20,9 @@ export const RX_GEOM = 13
 export const TX_GEOM = 14
 /** Native mode: messages (canary, plug) still to be thrown away before text begins. */
 export const DISCARD = 15
-/** The reader's counter when it was last rung. */
+/** The reader's counter when it was last rung, and the time, ms. */
 export const RUNG_HEAD = 16
+export const RUNG_AT = 19
 /** Native mode: the server's own counters, which a new thread cannot tell from the TCB. */
 export const RX_HEAD = 17
 export const TX_TAIL = 18
