@@ -269,10 +269,14 @@ export class Host {
     }
     return path
   }
-  /** A turn: run, then events. */
+  /** Turns, run and then events, until there is nothing more to do now. */
   turn(): void {
-    this.tcp.run(this.now)
-    this.tcp.flushEvents(this.now)
+    for (let i = 0; i < 1000; i++) {
+      this.tcp.run(this.now)
+      this.tcp.flushEvents(this.now)
+      if (this.tcp.nextTimer() !== -Infinity) return
+    }
+    throw new Error('a turn without end')
   }
   /** Lets the clock run for `ms`, stopping at each deadline. */
   wait(ms: number): void {

@@ -60,6 +60,8 @@ function unexpected(tcp: Tcp, packet: Packet, seg: Segment, now: number): void {
 
 /** Section 3.10.7.4. */
 function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): void {
+  const crossing = isCrossingSyn(tcb, seg)
+  if (crossing) seg.dropSyn()
   if (!checkSequence(tcp, tcb, seg, now)) return
   if (seg.has(RST)) return takeReset(tcp, tcb, seg, now)
   if (seg.has(SYN)) return challenge(tcp, tcb, now)
@@ -69,12 +71,22 @@ function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: numb
   }
   tcb.lastHeard = now
   if (before(seg.seq, tcb.rcv.nxt)) seg.trimFront(diff(tcb.rcv.nxt, seg.seq))
-  if (tcb.state === 'SYN-RECEIVED' && !completeHandshake(tcp, tcb, packet, seg, now)) return
+  if (tcb.state === 'SYN-RECEIVED' && !completeHandshake(tcp, tcb, packet, seg, crossing, now))
+    return
   if (!takeAck(tcp, tcb, seg, now)) return
   if (seg.has(URG)) takeUrgent(tcb, seg)
   if (seg.textLength > 0 && !takeText(tcp, tcb, seg, now)) return
   takeFin(tcp, tcb, seg, now)
   tcp.ready.push(tcb.slot)
+}
+
+/**
+ * Simultaneous open (section 3.5, figure 8): the peer's SYN, which we have, again, now with the ACK of ours. Its number
+ * is not acceptable any more, but without it a connection to itself would never be established.
+ */
+function isCrossingSyn(tcb: Tcb, seg: Segment): boolean {
+  if (tcb.state !== 'SYN-RECEIVED' || !tcb.has(F_ACTIVE)) return false
+  return (seg.control & (SYN | ACK | RST)) === (SYN | ACK) && seg.seq === tcb.rcv.irs
 }
 
 /** First. What is not acceptable is answered by an acknowledgment, and is not looked at any further. */
@@ -161,7 +173,14 @@ function takeReset(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
 }
 
 /** Fifth, SYN-RECEIVED: the ACK of our SYN. */
-function completeHandshake(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): boolean {
+function completeHandshake(
+  tcp: Tcp,
+  tcb: Tcb,
+  packet: Packet,
+  seg: Segment,
+  crossing: boolean,
+  now: number,
+): boolean {
   const { snd } = tcb
   if (!after(seg.ack, snd.una) || after(seg.ack, snd.max)) {
     tcp.counters.badAcks++
@@ -171,7 +190,9 @@ function completeHandshake(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now
   if (seg.options.timestamps && snd.retries > 0)
     sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
   establish(tcp, tcb, now)
-  snd.wnd = seg.wnd << snd.windShift
+  // The window of a SYN is not scaled (RFC 7323 section 2.2).
+  snd.wnd = crossing ? seg.wnd : seg.wnd << snd.windShift
+  if (crossing) tcb.mark(F_ACK_NOW)
   snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
   snd.wl1 = seg.seq
   snd.wl2 = seg.ack

@@ -43,10 +43,10 @@ export function pathMss(tcb: Tcb): number {
 /** Text of the largest segment that the path takes from us: a multiple of `mss` where the link cuts it up. */
 export function maxText(tcb: Tcb, mss: number): number {
   const path = tcb.path!
-  const room =
-    path.maxDatagram - path.headerLength - TCP_HEADER_LENGTH - options.TIMESTAMP_OPTION_LENGTH
-  // A link cuts up what is longer than its own mtu; it knows nothing of a smaller one further on.
-  if (room < 2 * mss || tcb.snd.pmtu > 0) return mss
+  const headers = path.headerLength + TCP_HEADER_LENGTH + options.TIMESTAMP_OPTION_LENGTH
+  const room = path.maxDatagram - headers
+  // A link cuts up only what is longer than its own mtu: not for a peer, or a path further on, that takes less.
+  if (room < 2 * mss || path.maxDatagram <= path.mtu || mss + headers < path.mtu) return mss
   return room - (room % mss)
 }
 
@@ -135,8 +135,8 @@ export function emitReset(tcp: Tcp, tcb: Tcb, now: number): boolean {
   return true
 }
 
-/** PSH: the send buffer is empty behind this text (RFC 9293 section 3.9.1.2). */
-export const push = (atEnd: boolean): number => (atEnd ? ACK | PSH : ACK)
+/** ACK, and PSH if the send buffer is empty behind these `n` bytes (RFC 9293 section 3.9.1.2). */
+export const push = (n: number, atEnd: boolean): number => (n > 0 && atEnd ? ACK | PSH : ACK)
 
 function acknowledged(tcb: Tcb): void {
   tcb.rcv.acked = tcb.rcv.nxt

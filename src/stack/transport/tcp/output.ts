@@ -118,7 +118,7 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
       persist(tcb, length, now)
       return true
     }
-    const control = push(offset + n === length) | (fin ? FIN : 0)
+    const control = push(n, offset + n === length) | (fin ? FIN : 0)
     if (!emit(tcp, tcb, snd.nxt, control, n, mss, now)) return false
     account(tcp, tcb, n, fin, mss, now)
   }
@@ -219,7 +219,7 @@ function resend(tcp: Tcp, tcb: Tcb, length: number, mss: number, now: number): b
   }
   const n = untilSacked(tcb, snd.una, Math.min(mss, length, sent))
   const fin = n === length && sent > length
-  if (!emit(tcp, tcb, snd.una, push(n === length) | (fin ? FIN : 0), n, mss, now)) return false
+  if (!emit(tcp, tcb, snd.una, push(n, n === length) | (fin ? FIN : 0), n, mss, now)) return false
   tcb.unmark(F_RESEND)
   snd.highRxt = latest(snd.highRxt, add(snd.una, n))
   resent(tcp, tcb, n, now)

@@ -32,7 +32,7 @@ import { F_HOLDS_PORT, F_LISTED, F_ORPHAN, F_RESET_DUE, F_USER, type State, Tcb 
 import { expire } from './timers.ts'
 import { stationGone, unreachable } from './unreachable.ts'
 import { EV_CLOSED, EV_ERROR, type TcpUser } from './user.ts'
-import { programTook } from './window.ts'
+import { fitWindow, programTook } from './window.ts'
 
 export interface Paths {
   /** The way from one of our addresses to `dst`, or a negative errno. */
@@ -199,6 +199,7 @@ export class Tcp implements Protocol {
     tcb.send = send
     tcb.receive = receive
     tcb.mark(F_USER)
+    fitWindow(tcb)
     this.ready.push(slot)
   }
 

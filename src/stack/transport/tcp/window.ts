@@ -14,6 +14,14 @@ export function windowToOffer(tcb: Tcb): number {
   return room - promised < worthwhile(tcb, room + receive.used) ? promised : room
 }
 
+/** The SYN promised a window before there was a buffer. If that is smaller, the first acknowledgment will say so. */
+export function fitWindow(tcb: Tcb): void {
+  const { rcv, receive } = tcb
+  if (!receive || rcv.bytesReceived > 0 || tcb.state === 'SYN-SENT') return
+  const room = clamped(tcb, receive.window)
+  if (diff(rcv.edge, rcv.nxt) > room) rcv.edge = add(rcv.nxt, room)
+}
+
 /** Text was taken by the program: a window that has become twice as large is announced. */
 export function programTook(tcp: Tcp, tcb: Tcb, now: number): void {
   const { rcv, receive } = tcb
