@@ -99,17 +99,18 @@ export function endEvent(ground: Ground, s: Stream, events: number): void {
     if ((events & libc.EPOLLHUP) !== 0 && s.has(T.SAW_EOF)) programGone(ground, s)
     return
   }
-  // After our own shutdown of both directions HUP says nothing; the gravestone in the program's queue makes its close
-  // an error here.
-  const shut = s.has(T.DEAD) || (s.has(T.EOF) && s.has(T.SHUT_WR))
-  if ((events & (shut ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
+  // After our own shutdown of both directions HUP says nothing; a close is an error here, or the name tells.
+  if ((events & (s.has(T.SHOWN_BOTH) ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
 }
 
 /** Looks whether a socket without an end of ours is still held by anyone. */
 export function probe(ground: Ground, s: Stream): void {
-  if (!s.has(T.OWN_NAME) || s.fd >= 0) return
+  if (!s.has(T.OWN_NAME) || !mayBeUnseen(s)) return
   if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
 }
+
+/** Would the program's close not show at our end? */
+export const mayBeUnseen = (s: Stream) => s.fd < 0 || s.has(T.SHOWN_BOTH)
 
 /** The last copy of the socket was closed, or its processes have died. */
 export function programGone(ground: Ground, s: Stream): void {

@@ -2,7 +2,7 @@
 import { ECONNRESET, EINVAL } from '../base/errno.ts'
 import { RECORD } from '../shm/layout.ts'
 import type { Call } from './calls.ts'
-import { failed, probe } from './close.ts'
+import { failed, mayBeUnseen, probe } from './close.ts'
 import type { Ground } from './ground.ts'
 import { showRoom } from './readiness.ts'
 import type { Stream } from './stream.ts'
@@ -15,7 +15,7 @@ export function work(ground: Ground, s: Stream): void {
     s.unmark(T.DELIVERED)
     refresh(ground, s)
   }
-  if (s.swap(RECORD.closing, 0) !== 0 && s.fd < 0) return probe(ground, s)
+  if (s.swap(RECORD.closing, 0) !== 0 && mayBeUnseen(s)) return probe(ground, s)
   if (s.tcb < 0) return
   const tcp = ground.stack.tcp
   if (s.native) pump(ground, s)

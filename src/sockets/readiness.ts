@@ -55,21 +55,31 @@ export function unplug(ground: Ground, s: Stream): void {
 /** The peer sent FIN and all its text is published: IN and RDHUP; with our own FIN sent, HUP too. */
 export function showEnd(s: Stream): void {
   if (s.fd < 0 || !s.has(T.EOF)) return
-  if (!s.native) shut(s, s.has(T.SHUT_WR) ? libc.SHUT_RDWR : libc.SHUT_WR)
-  else if (s.rx.used === 0) libc.shutdown(s.fd, libc.SHUT_WR)
+  if (s.native) {
+    if (s.rx.used === 0) libc.shutdown(s.fd, libc.SHUT_WR)
+  } else if (s.has(T.SHUT_WR)) shutBoth(s)
+  else {
+    s.mark(T.SHOWN_EOF)
+    libc.shutdown(s.fd, libc.SHUT_WR)
+  }
 }
 
 /**
- * Shuts the server's end down. With both directions shut it shows HUP by itself and would not show the program's close.
- * So a byte is left in the program's queue before (the gravestone; no reader counts it, and the queue is readable now
- * anyway): closing a socket with something unread is ECONNRESET at the other end, and that tells.
+ * Both directions are over: IN OUT RDHUP HUP. Our own end shows HUP then, too, and would not show the program's close. A
+ * byte stays in the program's queue (the gravestone, which no reader counts), and closing a socket with something unread
+ * is ECONNRESET at the other end: that tells. After SHUT_WR there can be no gravestone. Then a name tells, and an
+ * accepted socket, which has none of its own, is left without HUP.
  */
-function shut(s: Stream, how: number): void {
-  if (!s.has(T.GRAVESTONE)) {
-    s.mark(T.GRAVESTONE)
+function shutBoth(s: Stream): void {
+  if (s.has(T.SHOWN_BOTH)) return
+  if (!s.has(T.SHOWN_EOF)) {
     libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
+    s.mark(T.SHOWN_BOTH)
+    libc.shutdown(s.fd, libc.SHUT_RDWR)
+  } else if (s.has(T.OWN_NAME)) {
+    s.mark(T.SHOWN_BOTH)
+    libc.shutdown(s.fd, libc.SHUT_RD)
   }
-  libc.shutdown(s.fd, how)
 }
 
 /**
@@ -87,7 +97,7 @@ export function showDead(ground: Ground, s: Stream, errno: number): void {
   if (s.has(T.OWN_NAME) ? !s.native || s.rx.used === 0 : s.native && s.rx.used === 0) {
     libc.close(s.fd)
     s.set(T.FD, -1)
-  } else if (!s.native) shut(s, libc.SHUT_RDWR)
+  } else if (!s.native) shutBoth(s)
 }
 
 /** Answers every call that waits for `wait`. */

@@ -21,7 +21,7 @@ import {
 } from '../stack/stack.ts'
 import { Calls, type Call } from './calls.ts'
 import { bindSocket } from './bind.ts'
-import { endEvent, failed, finished, probe, release, shutdownSocket } from './close.ts'
+import { endEvent, failed, finished, probe, release, shutdownSocket, mayBeUnseen } from './close.ts'
 import { attachEnd, connectSocket, disconnectSocket } from './connect.ts'
 import { deliverWaiting, established, listenSocket, synArrives } from './listener.ts'
 import { goNative } from './mode.ts'
@@ -169,7 +169,8 @@ export class Sockets implements TcpUser {
     repairWork(this.#region)
     for (let looked = 0, i = 0; i < A.ABI_RECORDS && looked < PROBES_PER_SWEEP; i++) {
       const s = ground.streams[this.#probed++ % A.ABI_RECORDS]
-      if (s === undefined || s.fd >= 0 || !s.has(T.OWN_NAME) || s.state === T.CLOSING) continue
+      if (s === undefined || !mayBeUnseen(s) || !s.has(T.OWN_NAME)) continue
+      if (s.state === T.CLOSING) continue
       looked++
       probe(ground, s)
     }
@@ -310,7 +311,7 @@ export class Sockets implements TcpUser {
     if (port === 0) return false
     let freed = this.poll(0) > 0
     for (const s of this.ground.streams)
-      if (s !== undefined && s.get(T.PORT) === port && s.fd < 0) {
+      if (s !== undefined && s.get(T.PORT) === port && s.state !== T.CLOSING) {
         probe(this.ground, s)
         if (this.ground.streams[s.index] !== s) freed = true
       }

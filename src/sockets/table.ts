@@ -57,8 +57,9 @@ export const DEAD = 256
 export const SAW_EOF = 512
 /** Holds its local port in ports.ts, taken with these options. */
 export const HOLDS_PORT = 1024
-/** See readiness.ts. */
-export const GRAVESTONE = 8192
+/** The server's end is shut down for writing; for both (readiness.ts). */
+export const SHOWN_EOF = 8192
+export const SHOWN_BOTH = 16384
 export const HELD_V6ONLY = 2048
 export const HELD_REUSE = 4096
 
