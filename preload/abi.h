@@ -183,13 +183,13 @@ struct record {
 	uint32_t tx_tail;
 	uint32_t plugged; /* the program sets it when plug - 1 messages lie in the socket; the server clears it */
 	uint32_t mode;    /* enum record_mode; changes to native once, under both locks */
-	uint32_t closing; /* a hint: some copy was closed, probe */
+	uint32_t closing; /* a hint: some copy of the socket of this generation was closed, probe */
 	uint32_t accepted; /* the acceptor sent its canary; before that the server sends no token */
 	uint32_t more;    /* the last write said MSG_MORE: a short segment may wait for the next */
-	/* The program's alone, the server does not look: */
-	uint32_t contended; /* a non-blocking writer met a held lock and left: ring it an OUT edge */
-	uint32_t told;      /* connect() has reported how it went */
-	uint32_t pad2[7];
+	uint32_t contended; /* shim only: a non-blocking writer left before a held lock, owe it an OUT edge */
+	uint32_t told;      /* shim only: connect() has reported how it went */
+	uint32_t named;     /* the program's socket bears the record's name; before that a probe tells nothing */
+	uint32_t pad2[6];
 	/* 192: the reader's, the program's */
 	uint64_t rx_head;
 	uint32_t rlock; /* futex; for taking tokens and changing the mode, never for copying */
@@ -209,6 +209,7 @@ struct record {
 static_assert(sizeof(struct record) == 512, "struct record");
 static_assert(offsetof(struct record, local) == 64 && offsetof(struct record, peer) == 88, "names");
 static_assert(offsetof(struct record, wlock) == 128, "writer's line");
+static_assert(offsetof(struct record, named) == 164, "named");
 static_assert(offsetof(struct record, rx_head) == 192, "reader's line");
 static_assert(offsetof(struct record, rx_tail) == 256, "receive ring");
 static_assert(offsetof(struct record, tx_head) == 320, "send ring");

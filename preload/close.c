@@ -27,7 +27,8 @@ void sock_closed(const struct sock *s)
 	    __atomic_load_n(&rec->generation, __ATOMIC_ACQUIRE) != s->generation)
 		return;
 	if (state != RECORD_CONNECTED || ended) {
-		__atomic_store_n(&rec->closing, 1, __ATOMIC_SEQ_CST);
+		/* By now the record may be another's: the generation says whose close it was. */
+		__atomic_store_n(&rec->closing, s->generation, __ATOMIC_SEQ_CST);
 		post_work(s->index);
 	} else if (linger > 0) {
 		linger = linger < LINGER_MAX_S ? linger : LINGER_MAX_S;

@@ -7,6 +7,7 @@
 #define TYPE_FLAGS    (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define SOCK_MAX      11
 #define NETLINK_ROUTE 0
+#define PROTOCOL_MAX  263 /* IPPROTO_MAX of Linux 6 */
 
 /* The AF_UNIX socket of a record, of the least send buffer that there is: a few one-byte messages
  * make it unwritable. That has to be before anybody can see the socket, later it would be an edge.
@@ -24,8 +25,10 @@ static int unix_socket(const struct sock *s, int type)
 		return fd;
 	raw(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	r = raw(SYS_bind, fd, &un, len);
-	if (r == 0)
+	if (r == 0) {
+		__atomic_store_n(&s->rec->named, 1, __ATOMIC_SEQ_CST);
 		return fd;
+	}
 	raw(SYS_close, fd);
 	return (int)r;
 }
@@ -112,6 +115,8 @@ static int open_virtual(int family, int type, int protocol)
 		return -EINVAL;
 	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;
+	if (protocol < 0 || protocol >= PROTOCOL_MAX)
+		return -EINVAL;
 	if (!ioth_attached())
 		return -ENETDOWN;
 	fd = sock_open(family, type, protocol, NULL, &s);

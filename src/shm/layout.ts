@@ -89,6 +89,7 @@ export const RECORD = {
   more: 152,
   contended: 156,
   told: 160,
+  named: 164,
   rx_head: 192,
   rlock: 200,
   rx_tail: 256,
