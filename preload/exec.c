@@ -3,7 +3,6 @@
  * a vfork child: only system calls, only the caller's stack. */
 #include "ioth.h"
 
-#include <alloca.h>
 #include <limits.h>
 
 static void hand_over(int fd, struct sock *s, void *arg)
@@ -121,34 +120,34 @@ static size_t argv_size(const char *first, va_list *args)
 }
 
 /* Fills it; `args` is then past the NULL. */
-static char **argv_fill(char **argv, const char *first, va_list *args)
+static void argv_fill(char **argv, const char *first, va_list *args)
 {
 	size_t n = 0;
 
 	for (const char *arg = first; arg; arg = va_arg(*args, const char *))
 		argv[n++] = (char *)arg;
 	argv[n] = NULL;
-	return argv;
 }
 
 EXPORT int execl(const char *path, const char *arg, ...)
 {
 	va_list args;
-	char **argv;
 
 	va_start(args, arg);
-	argv = argv_fill(alloca(argv_size(arg, &args) * sizeof(char *)), arg, &args);
+	char *argv[argv_size(arg, &args)];
+	argv_fill(argv, arg, &args);
 	va_end(args);
 	return execve(path, argv, environ);
 }
 
 EXPORT int execle(const char *path, const char *arg, ...)
 {
+	char *const *envp;
 	va_list args;
-	char **argv, *const *envp;
 
 	va_start(args, arg);
-	argv = argv_fill(alloca(argv_size(arg, &args) * sizeof(char *)), arg, &args);
+	char *argv[argv_size(arg, &args)];
+	argv_fill(argv, arg, &args);
 	envp = va_arg(args, char *const *);
 	va_end(args);
 	return execve(path, argv, envp);
@@ -157,10 +156,10 @@ EXPORT int execle(const char *path, const char *arg, ...)
 EXPORT int execlp(const char *file, const char *arg, ...)
 {
 	va_list args;
-	char **argv;
 
 	va_start(args, arg);
-	argv = argv_fill(alloca(argv_size(arg, &args) * sizeof(char *)), arg, &args);
+	char *argv[argv_size(arg, &args)];
+	argv_fill(argv, arg, &args);
 	va_end(args);
 	return execvpe(file, argv, environ);
 }

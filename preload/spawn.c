@@ -2,7 +2,6 @@
  * not see. So all is made ready before: the environment, and the sockets that will be inherited. */
 #include "ioth.h"
 
-#include <alloca.h>
 #include <paths.h>
 #include <wordexp.h>
 
