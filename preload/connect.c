@@ -137,14 +137,13 @@ int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, s
 	default:
 		break;
 	}
-	if (__atomic_load_n(&s.rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD) {
-		r = untold(&s) ? sock_take_error(&s) : 1;
-		if (r <= 0)
-			return r ? r : -ECONNABORTED;
-		r = sock_renew(fd, &s);
-		if (r < 0)
-			return r;
+	if (__atomic_load_n(&s.rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD && untold(&s)) {
+		r = sock_take_error(&s);
+		return r ? r : -ECONNABORTED;
 	}
+	r = sock_unused(fd, &s);
+	if (r < 0)
+		return r;
 	return connect_to(fd, &s, addr, len);
 }
 

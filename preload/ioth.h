@@ -159,6 +159,7 @@ ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int
 int sock_take_error(const struct sock *s); /* so_error, swapped to 0; a negative errno or 0 */
 /* Exchanges what fd is for a fresh socket with the same options: an AF_UNIX socket connects only once. */
 int sock_renew(int fd, struct sock *s);
+int sock_unused(int fd, struct sock *s); /* the same, if it is needed before connect() or listen() */
 /* After a copy was closed: tells the server what the kernel does not. */
 void sock_closed(const struct sock *s);
 bool fd_nonblocking(int fd);

@@ -5,12 +5,8 @@
 
 static int sock_listen(int fd, struct sock *s, int backlog)
 {
-	long r = 0;
+	long r = sock_unused(fd, s);
 
-	/* What failed to connect was connected as far as the kernel knows, and will not listen. */
-	if (__atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) == RECORD_OPEN &&
-	    __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD)
-		r = sock_renew(fd, s);
 	if (r == 0)
 		r = raw(SYS_listen, fd, backlog);
 	return r < 0 ? (int)r : ctl_simple(s, OP_LISTEN, backlog, 0);

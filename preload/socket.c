@@ -74,6 +74,20 @@ void copy_timeouts(int from, int to)
 	copy_timeout(from, to, SO_SNDTIMEO);
 }
 
+/** An AF_UNIX socket that was connected, or listened, can do neither again: one that shall is
+ * exchanged first. */
+int sock_unused(int fd, struct sock *s)
+{
+	bool used = __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD;
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+
+	if (__atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) != RECORD_OPEN)
+		return 0;
+	raw(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+	return used || listens ? sock_renew(fd, s) : 0;
+}
+
 int sock_renew(int fd, struct sock *s)
 {
 	long status = raw(SYS_fcntl, fd, F_GETFL);
