@@ -230,6 +230,9 @@ enum ctl_op {
 	CTL_FAULT = 4,  /* tests (server started with IOTH_FAULTS=1): arg = enum ctl_fault */
 };
 
+/* The stack thread throws; it never comes back; the main thread throws. */
+enum ctl_fault { FAULT_THROW = 1, FAULT_LOOP = 2, FAULT_UNCAUGHT = 3 };
+
 struct ctl_request {
 	uint32_t magic;
 	uint32_t version;

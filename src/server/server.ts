@@ -109,7 +109,12 @@ export class Server {
         if (this.#life < 0 && this.#launched && this.#sessions.count === 0) this.#drain()
       },
       launched: listener => this.#onLaunch(listener),
-      fault: kind => this.#tell({ type: 'fault', kind }),
+      fault: kind => {
+        if (kind !== 'uncaught') return this.#tell({ type: 'fault', kind })
+        setImmediate(() => {
+          throw new Error('thrown as a test asked')
+        })
+      },
     })
     this.#ctlListeners = this.#listen(libc.SOCK_SEQPACKET, 'ctl', 1024)
     this.#thread = {

@@ -16,7 +16,7 @@
 // POLLHUP when the last one is gone, through fork, setsid, double fork and closed descriptors. Where the kernel gives
 // no listener (one filter's listener excludes another's), the last session's end is the end.
 import { timingSafeEqual } from 'node:crypto'
-import { EACCES, EAGAIN, EPROTO } from '../base/errno.ts'
+import { EACCES, EAGAIN, EINVAL, EPROTO } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { recvWithFds, sendWithFds } from '../ffi/unix.ts'
 import {
@@ -32,6 +32,9 @@ import {
   CTL_REQUEST,
   CTL_REQUEST_SIZE,
   CTL_SLOT,
+  FAULT_LOOP,
+  FAULT_THROW,
+  FAULT_UNCAUGHT,
 } from '../shm/layout.ts'
 
 /** Slot 0 says "none", the last one is the server's own in lock words. */
@@ -43,13 +46,21 @@ export const SILENT = 0x100000
 /** So many of them are kept; then the oldest has to go. Anyone may connect, and a request follows at once. */
 const MOST_SILENT = 256
 
+const FAULTS = new Map<number, Fault>([
+  [FAULT_THROW, 'throw'],
+  [FAULT_LOOP, 'loop'],
+  [FAULT_UNCAUGHT, 'uncaught'],
+])
+
+export type Fault = 'throw' | 'loop' | 'uncaught'
+
 export interface SessionHooks {
   /** A process is gone, or is another program now: what slot `slot` held is free. */
   slotEnded(slot: number): void
   /** The launcher is about to become the program; `listener`: the seccomp listener, -1 if there is none. */
   launched(listener: number): void
   /** A test asks for a fault. */
-  fault(kind: 'throw' | 'loop'): void
+  fault(kind: Fault): void
 }
 
 interface Session {
@@ -148,8 +159,9 @@ export class Sessions {
         reply(fd, 0, 0, [])
       } else if (op === CTL_ATTACH || op === CTL_SLOT) this.#attach(fd, op, peer.pid)
       else if (op === CTL_FAULT && this.#faults) {
-        this.#hooks.fault(arg === 1 ? 'throw' : 'loop')
-        reply(fd, 0, 0, [])
+        const fault = FAULTS.get(arg)
+        if (fault !== undefined) this.#hooks.fault(fault)
+        reply(fd, fault === undefined ? -EINVAL : 0, 0, [])
       } else reply(fd, -EPROTO, 0, [])
     }
     for (const extra of fds) libc.close(extra)

@@ -142,6 +142,10 @@ export const CTL_SLOT = 2
 export const CTL_LAUNCH = 3
 export const CTL_FAULT = 4
 
+export const FAULT_THROW = 1
+export const FAULT_LOOP = 2
+export const FAULT_UNCAUGHT = 3
+
 /** A ring's place in one word: region offset / 4096 << 5 | log2 of its size. */
 export const geom = (offset: number, log2: number) => ((offset / 4096) << 5) | log2
 export const geomOffset = (g: number) => (g >>> 5) * 4096
