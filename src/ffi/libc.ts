@@ -162,10 +162,17 @@ function iovecs(a: number, an: number, b: number, bn: number): number {
 }
 
 const SIOCOUTQ = 0x5411
+const FIONREAD = 0x541b
 
 /** What of all that was sent lies unread at the other end, in the kernel's accounting (SIOCOUTQ). */
 export function outQueue(fd: number): number {
   const r = checked(raw.ioctl(fd, SIOCOUTQ, scratch + 72))
+  return r < 0 ? r : scratchView.getInt32(72, true)
+}
+
+/** Bytes that lie unread at this end (FIONREAD). */
+export function inQueue(fd: number): number {
+  const r = checked(raw.ioctl(fd, FIONREAD, scratch + 72))
   return r < 0 ? r : scratchView.getInt32(72, true)
 }
 

@@ -37,6 +37,7 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
   if (how !== SHUT_WR) {
     s.mark(T.SHUT_RD)
     s.shareFlag(FLAG_SHUT_RD)
+    showEnd(s)
   }
   if (how !== SHUT_RD && !s.has(T.SHUT_WR)) {
     s.mark(T.SHUT_WR)
@@ -94,9 +95,9 @@ export function finished(ground: Ground, s: Stream): void {
 /** An epoll event on the server's end. */
 export function endEvent(ground: Ground, s: Stream, events: number): void {
   if (s.native) {
+    if ((events & libc.EPOLLHUP) !== 0) s.mark(T.HUNG_UP)
     pump(ground, s)
-    if (s.has(T.DEAD)) return lastWords(ground, s)
-    if ((events & libc.EPOLLHUP) !== 0 && s.has(T.SAW_EOF)) programGone(ground, s)
+    if (s.has(T.DEAD)) lastWords(ground, s)
     return
   }
   // After our own shutdown of both directions HUP says nothing; a close is an error here, or the name tells.
@@ -128,7 +129,7 @@ export function programGone(ground: Ground, s: Stream): void {
   }
   s.tx.freeze()
   const accepted = s.has(T.OWN_NAME) || s.peek(RECORD.state) === RECORD_CONNECTED
-  const unread = s.rx.used > 0 || !accepted
+  const unread = s.rx.used > 0 || s.has(T.UNREAD) || !accepted
   if (s.options[OPT_LINGER] === LINGER_ABORT || unread || s.tx.corrupt) {
     part(ground, s)
     tcp.abort(tcb, ground.now)
@@ -156,6 +157,7 @@ export function release(ground: Ground, s: Stream): void {
   part(ground, s)
   for (const w of s.waiters.splice(0)) ground.calls.answer(w.block, 0)
   ground.timed.delete(s)
+  ground.owed.delete(s)
   closeEnd(s)
   dropReceiveRing(ground, s)
   dropSendRing(ground, s)

@@ -3,6 +3,7 @@ import {
   EADDRINUSE,
   EADDRNOTAVAIL,
   EALREADY,
+  ECONNREFUSED,
   ECONNRESET,
   EINPROGRESS,
   EISCONN,
@@ -32,6 +33,7 @@ export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   if (s.state !== T.OPEN || s.has(T.DEAD)) return -EISCONN
   const remote = to.address.isUnspecified ? loopbackLike(to.address) : to.address
   if (remote.isV4 && familyOf(s) === 6 && s.options[OPT_V6ONLY] !== 0) return -ENETUNREACH
+  if (to.port === 0) return -ECONNREFUSED
   const placed = placeRings(ground, s)
   if (placed < 0) return placed
   const open = () =>

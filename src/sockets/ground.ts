@@ -20,6 +20,10 @@ export interface Ground {
   readonly recordOf: Int32Array
   /** Streams with waits that end by themselves (linger). */
   readonly timed: Set<Stream>
+  /** Streams whose program has gone; they are closed at the end of what is being done. */
+  readonly ended: Set<Stream>
+  /** Streams to be rung when their millisecond is over (readiness.ts). */
+  readonly owed: Set<Stream>
   /** By listener's record: connections that its backlog had no room for, oldest first. */
   readonly undelivered: Map<number, Stream[]>
   /**

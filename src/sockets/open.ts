@@ -1,5 +1,5 @@
 // socket(2): a record, a row, nothing else yet.
-import { EAFNOSUPPORT, ENFILE, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../base/errno.ts'
+import { EAFNOSUPPORT, EINVAL, ENFILE, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { MODE_NATIVE, RECORD, RECORD_OPEN } from '../shm/layout.ts'
 import { ANY_V4, ANY_V6 } from '../wire/address.ts'
@@ -12,6 +12,7 @@ import { Stream } from './stream.ts'
 import * as T from './table.ts'
 
 const IPPROTO_TCP = 6
+const IPPROTO_MAX = 263
 
 /** socket(2). The record's number, or a negative errno; call.generation is set. */
 export function openSocket(ground: Ground, call: Call): number {
@@ -20,6 +21,7 @@ export function openSocket(ground: Ground, call: Call): number {
   const protocol = call.arg[2]
   if (family !== libc.AF_INET && family !== libc.AF_INET6) return -EAFNOSUPPORT
   if (type !== libc.SOCK_STREAM) return -ESOCKTNOSUPPORT
+  if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL
   if (protocol !== 0 && protocol !== IPPROTO_TCP) return -EPROTONOSUPPORT
   const s = newStream(ground, family, T.OWN_NAME)
   if (s === undefined) return -ENFILE

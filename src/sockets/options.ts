@@ -52,6 +52,10 @@ interface Option {
   readonly min?: number
   readonly max?: number
   readonly tcp?: TcpOption
+  /** What Linux makes of a value before it looks whether it is in range. */
+  readonly adjust?: (value: number) => number
+  /** Can be read only. */
+  readonly fixed?: true
   /** Only AF_INET6 sockets have it. */
   readonly v6?: true
 }
@@ -66,6 +70,7 @@ const TABLE: Option[] = [
   { level: SOL_SOCKET, name: 12, column: 9, kind: 'int', min: 0, max: 6 },                // SO_PRIORITY
   { level: SOL_SOCKET, name: 15, column: 10, kind: 'flag' },                              // SO_REUSEPORT
   { level: SOL_SOCKET, name: 18, column: 11, kind: 'int', initial: 1 },                   // SO_RCVLOWAT
+  { level: SOL_SOCKET, name: 19, column: 36, kind: 'int', initial: 1, fixed: true },     // SO_SNDLOWAT
   { level: SOL_SOCKET, name: 29, column: 12, kind: 'flag' },                              // SO_TIMESTAMP
   { level: SOL_SOCKET, name: 49, column: 13, kind: 'int', initial: -1 },                  // SO_INCOMING_CPU
   { level: IPPROTO_TCP, name: 1, column: 14, kind: 'flag', tcp: 'noDelay' },              // TCP_NODELAY
@@ -74,19 +79,19 @@ const TABLE: Option[] = [
   { level: IPPROTO_TCP, name: 5, column: 17, kind: 'int', initial: 75, min: 1, max: 32767, tcp: 'keepIntvl' },
   { level: IPPROTO_TCP, name: 6, column: 18, kind: 'int', initial: 9, min: 1, max: 127, tcp: 'keepCnt' },
   { level: IPPROTO_TCP, name: 7, column: 19, kind: 'int', initial: 6, min: 1, max: 127, tcp: 'synCnt' },
-  { level: IPPROTO_TCP, name: 8, column: 20, kind: 'int', initial: 60, min: -1, max: 120, tcp: 'linger2' },
+  { level: IPPROTO_TCP, name: 8, column: 20, kind: 'int', initial: 60, max: 120, adjust: v => (v < 0 ? -1 : v), tcp: 'linger2' },
   { level: IPPROTO_TCP, name: 9, column: 21, kind: 'int', min: 0 },                       // TCP_DEFER_ACCEPT
   { level: IPPROTO_TCP, name: 10, column: 22, kind: 'int', min: 0, tcp: 'windowClamp' },  // TCP_WINDOW_CLAMP
   { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', initial: 1, tcp: 'quickAck' }, // TCP_QUICKACK
   { level: IPPROTO_TCP, name: 18, column: 24, kind: 'int', min: 0, tcp: 'userTimeout' },  // TCP_USER_TIMEOUT
   { level: IPPROTO_TCP, name: 25, column: 25, kind: 'int', initial: -1 },                 // TCP_NOTSENT_LOWAT
-  { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', min: 0, max: 255 },              // IP_TOS
-  { level: IPPROTO_IP, name: 2, column: 27, kind: 'int', initial: 64, min: 1, max: 255 }, // IP_TTL
+  { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', adjust: v => v & 0xfc },              // IP_TOS
+  { level: IPPROTO_IP, name: 2, column: 27, kind: 'int', initial: 64, min: 1, max: 255, adjust: v => (v === -1 ? 64 : v) }, // IP_TTL
   { level: IPPROTO_IP, name: 10, column: 28, kind: 'int', initial: 1, min: 0, max: 5 },   // IP_MTU_DISCOVER
   { level: IPPROTO_IP, name: 11, column: 29, kind: 'flag' },                              // IP_RECVERR
   { level: IPPROTO_IP, name: 15, column: 30, kind: 'flag' },                              // IP_FREEBIND
   { level: IPPROTO_IP, name: 24, column: 31, kind: 'flag' },                              // IP_BIND_ADDRESS_NO_PORT
-  { level: IPPROTO_IPV6, name: 16, column: 32, kind: 'int', initial: 64, min: -1, max: 255, v6: true }, // IPV6_UNICAST_HOPS
+  { level: IPPROTO_IPV6, name: 16, column: 32, kind: 'int', initial: 64, min: 0, max: 255, adjust: v => (v === -1 ? 64 : v), v6: true }, // IPV6_UNICAST_HOPS
   { level: IPPROTO_IPV6, name: 25, column: 33, kind: 'flag', v6: true },                  // IPV6_RECVERR
   { level: IPPROTO_IPV6, name: 26, column: OPT_V6ONLY, kind: 'flag', v6: true },          // IPV6_V6ONLY
   { level: IPPROTO_IPV6, name: 67, column: 34, kind: 'int', min: -1, max: 255, v6: true }, // IPV6_TCLASS
@@ -126,9 +131,9 @@ export function setOption(ground: Ground, s: Stream, call: Call): number {
   if (level === SOL_SOCKET && (name === SO_RCVBUF || name === SO_RCVBUFFORCE))
     return setBuffer(s, OPT_RCVBUF, RCVBUF_MIN, value)
   const o = find(s, level, name)
-  if (o === undefined) return -ENOPROTOOPT
+  if (o === undefined || o.fixed) return -ENOPROTOOPT
   if (o.name === 26 && o.level === IPPROTO_IPV6 && s.has(T.BOUND)) return -EINVAL
-  const stored = o.kind === 'flag' ? Number(value !== 0) : value
+  const stored = o.kind === 'flag' ? Number(value !== 0) : (o.adjust?.(value) ?? value)
   const resets = o.column === OPT_MAXSEG && stored === 0
   if (
     !resets &&

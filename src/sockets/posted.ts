@@ -1,5 +1,6 @@
 // Work posted for one socket: text written or read, a plug put in, accepted, maybe closed.
 import { ECONNRESET, EINVAL } from '../base/errno.ts'
+import * as libc from '../ffi/libc.ts'
 import { RECORD } from '../shm/layout.ts'
 import type { Call } from './calls.ts'
 import { failed, mayBeUnseen, probe } from './close.ts'
@@ -40,5 +41,7 @@ function corrupt(ground: Ground, s: Stream): void {
 export function outQueue(ground: Ground, s: Stream, call: Call): number {
   if (s.state === T.LISTENING) return -EINVAL
   call.arg[0] = s.tcb >= 0 ? ground.stack.tcp.unsent(s.tcb) : 0
-  return s.tx.size > 0 ? s.tx.length : 0
+  const waiting = s.native && s.fd >= 0 ? Math.max(0, libc.inQueue(s.fd) - s.get(T.DISCARD)) : 0
+  call.arg[0] += waiting
+  return (s.tx.size > 0 ? s.tx.length : 0) + waiting
 }

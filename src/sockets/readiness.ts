@@ -8,7 +8,7 @@
 // the ring empty takes them, under the reader's lock: swap rung to 0, look at the ring again, receive exactly as many.
 // One token is enough for level-triggered pollers. Edge-triggered programs that did not read everything are to have an
 // edge for new text, as on Linux: another token is sent if the head has moved since, or a millisecond has passed (a
-// program may wait for more without reading). Text that streams in costs one at most in a millisecond.
+// program may wait for more without reading); what comes within the millisecond is rung after it.
 import * as libc from '../ffi/libc.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
@@ -28,13 +28,27 @@ export function showText(ground: Ground, s: Stream): void {
   const rung = s.peek(RECORD.rung)
   const head = s.rx.head
   const now = Math.floor(ground.now) | 0
-  if (rung !== 0 && head === s.get(T.RUNG_HEAD) && now === s.get(T.RUNG_AT)) return
+  if (rung !== 0 && head === s.get(T.RUNG_HEAD) && now === s.get(T.RUNG_AT)) {
+    ground.owed.add(s)
+    return
+  }
   if (rung < 0 || rung >= MOST_TOKENS) return
   // Pairs with the reader's swap to 0, preload/ring-read.c; nobody else adds.
   if (!s.compareSwap(RECORD.rung, rung, rung + 1) && !s.compareSwap(RECORD.rung, 0, 1)) return
   s.set(T.RUNG_HEAD, head)
   s.set(T.RUNG_AT, now)
   libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
+}
+
+/** Rings those that were to wait for the next millisecond. When to come again, ms. */
+export function ringOwed(ground: Ground): number {
+  const now = Math.floor(ground.now) | 0
+  for (const s of ground.owed) {
+    if (s.get(T.RUNG_AT) === now) continue
+    ground.owed.delete(s)
+    if (s.peek(RECORD.rung) !== 0 && s.rx.used > 0) showText(ground, s)
+  }
+  return ground.owed.size === 0 ? Infinity : ground.now + 1
 }
 
 /** Room in the send ring (a third of it), or none at all to come: takes the plug out, wakes sleeping writers. */
@@ -52,11 +66,11 @@ export function unplug(ground: Ground, s: Stream): void {
   libc.recv(s.fd, libc.scratch, ground.plug - 1, libc.MSG_DONTWAIT)
 }
 
-/** The peer sent FIN and all its text is published: IN and RDHUP; with our own FIN sent, HUP too. */
+/** The peer sent FIN and all its text is published, or the program wants no more: IN and RDHUP; with our own FIN sent, HUP too. */
 export function showEnd(s: Stream): void {
-  if (s.fd < 0 || !s.has(T.EOF)) return
+  if (s.fd < 0 || !s.has(T.EOF | T.SHUT_RD)) return
   if (s.native) {
-    if (s.rx.used === 0) libc.shutdown(s.fd, libc.SHUT_WR)
+    if (s.rx.used === 0 || s.has(T.SHUT_RD)) libc.shutdown(s.fd, libc.SHUT_WR)
   } else if (s.has(T.SHUT_WR)) shutBoth(s)
   else {
     s.mark(T.SHOWN_EOF)

@@ -29,7 +29,7 @@ export function parseSockaddr(
     if (given !== AF_INET) return -EAFNOSUPPORT
     return { address: Address.read(bytes, 4, 4), port: portIn(bytes) }
   }
-  if (length < SOCKADDR_IN6_MIN) return given === AF_INET6 || length < 8 ? -EINVAL : -EAFNOSUPPORT
+  if (length < SOCKADDR_IN6_MIN) return -EINVAL
   if (given !== AF_INET6) return -EAFNOSUPPORT
   return { address: Address.read(bytes, 8, 16), port: portIn(bytes) }
 }

@@ -21,7 +21,16 @@ import {
 } from '../stack/stack.ts'
 import { Calls, type Call } from './calls.ts'
 import { bindSocket } from './bind.ts'
-import { endEvent, failed, finished, probe, release, shutdownSocket, mayBeUnseen } from './close.ts'
+import {
+  endEvent,
+  failed,
+  finished,
+  probe,
+  release,
+  shutdownSocket,
+  mayBeUnseen,
+  programGone,
+} from './close.ts'
 import { attachEnd, connectSocket, disconnectSocket } from './connect.ts'
 import { deliverWaiting, established, listenSocket, synArrives } from './listener.ts'
 import { goNative } from './mode.ts'
@@ -34,6 +43,7 @@ import type { Ground, SocketCounters } from './ground.ts'
 import { Names } from './names.ts'
 import { getOption, setOption } from './options.ts'
 import { growReceive, growSend } from './rings.ts'
+import { ringOwed } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { isPosted, repairWork, takeWork } from './work.ts'
@@ -88,6 +98,8 @@ export class Sockets implements TcpUser {
       streams: new Array<Stream | undefined>(A.ABI_RECORDS).fill(undefined),
       recordOf: new Int32Array(options.tcbCapacity).fill(-1),
       timed: new Set(),
+      ended: new Set(),
+      owed: new Set(),
       undelivered: new Map(),
       reclaimPort: port => this.#reclaimPort(port),
       tokenSize: options.tokenSize,
@@ -103,7 +115,9 @@ export class Sockets implements TcpUser {
   /** Takes what programs posted. How many things there were. */
   takePosted(now: number): number {
     this.ground.now = now
-    return this.ground.calls.take(this.#serve, this.#forget) + takeWork(this.#region, this.#work)
+    const n = this.ground.calls.take(this.#serve, this.#forget) + takeWork(this.#region, this.#work)
+    this.#reap()
+    return n
   }
 
   /** Has a program posted anything that takePosted() has not seen? */
@@ -140,6 +154,7 @@ export class Sockets implements TcpUser {
       if (s !== undefined && (s.generation & 0x1ffff) === data >>> 14)
         endEvent(this.ground, s, ready[i + 1])
     }
+    this.#reap()
     return Math.max(0, n)
   }
 
@@ -184,7 +199,10 @@ export class Sockets implements TcpUser {
   /** Answers waits whose time is over; when the next is due, ms. */
   expire(now: number): number {
     this.ground.now = now
-    return this.ground.timed.size === 0 ? Infinity : expireWaits(this.ground)
+    const { ground } = this
+    const waits = ground.timed.size === 0 ? Infinity : expireWaits(ground)
+    const tokens = ground.owed.size === 0 ? Infinity : ringOwed(ground)
+    return Math.min(waits, tokens)
   }
 
   /** Process `slot` has ended or begun anew: its locks are broken, its calls are nobody's. */
@@ -208,6 +226,13 @@ export class Sockets implements TcpUser {
   /** Nothing is left to send for programs that are gone. */
   get drained(): boolean {
     return this.ground.table.inUse === 0
+  }
+
+  #reap(): void {
+    for (const s of this.ground.ended) {
+      this.ground.ended.delete(s)
+      if (this.ground.streams[s.index] === s) programGone(this.ground, s)
+    }
   }
 
   // ---- calls
@@ -286,6 +311,7 @@ export class Sockets implements TcpUser {
     if (ground.streams[s.index] !== s) return
     if ((events & EV_ERROR) !== 0) failed(ground, s, errno)
     else if ((events & EV_CLOSED) !== 0) finished(ground, s)
+    this.#reap()
   }
 
   growReceive(tcb: number, wanted: number): void {

@@ -57,6 +57,9 @@ export const DEAD = 256
 export const SAW_EOF = 512
 /** Holds its local port in ports.ts, taken with these options. */
 export const HOLDS_PORT = 1024
+/** Native mode: the program's end hung up; it left text unread. */
+export const HUNG_UP = 32768
+export const UNREAD = 65536
 /** The server's end is shut down for writing; for both (readiness.ts). */
 export const SHOWN_EOF = 8192
 export const SHOWN_BOTH = 16384

@@ -31,11 +31,12 @@ export function pump(ground: Ground, s: Stream): void {
       if (s.tcb >= 0) tcp.close(s.tcb, ground.now)
       break
     case 'gone':
-      if (s.tcb >= 0) tcp.abort(s.tcb, ground.now)
+      s.mark(T.UNREAD)
       break
     case 'none':
       break
   }
+  if (s.has(T.HUNG_UP) && s.has(T.SAW_EOF)) ground.ended.add(s)
 }
 
 /** The handshake of our connect is done. */
