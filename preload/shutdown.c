@@ -1,19 +1,32 @@
-/* shutdown(): the server's, which shows it to poll and wakes who sleeps. In native mode the kernel
- * is told too, and first: the end of what is written must come after the text in the socket. A
- * listener's sleepers are the kernel's to wake. */
+/* shutdown(): the server's, which shows it to poll and wakes who sleeps. In native mode it is the
+ * kernel's: the end of what is written comes after the text in the socket, and the server finds it
+ * there. A listener's sleepers are the kernel's to wake. */
 #include "ioth.h"
+
+static bool alive(const struct sock *s)
+{
+	return __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) == RECORD_CONNECTED &&
+	       !(__atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD);
+}
+
+static int shutdown_natively(int fd, const struct sock *s, int how)
+{
+	int r = how == SHUT_WR ? 0 : ctl_simple(s, OP_SHUTDOWN, SHUT_RD, 0);
+
+	return r < 0 ? r : (int)raw(SYS_shutdown, fd, how);
+}
 
 static int sock_shutdown(int fd, const struct sock *s, int how)
 {
-	uint32_t state = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE);
+	bool listens = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) == RECORD_LISTENING;
 	int r;
 
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return -EINVAL;
-	if (sock_is_native(s) && state == RECORD_CONNECTED && how != SHUT_RD)
-		raw(SYS_shutdown, fd, SHUT_WR);
+	if (sock_is_native(s) && alive(s))
+		return shutdown_natively(fd, s, how);
 	r = ctl_simple(s, OP_SHUTDOWN, how, 0);
-	if (r == 0 && state == RECORD_LISTENING && how != SHUT_WR)
+	if (r == 0 && listens && how != SHUT_WR)
 		raw(SYS_shutdown, fd, SHUT_RD);
 	return r;
 }
