@@ -308,7 +308,8 @@ export class SwitchServer {
     if (!this.#connections.delete(connection.id)) return
     this.#strangers.delete(connection)
     this.#registry.releaseAll(connection)
-    if (connection.port !== undefined) this.switch.remove(connection.port)
+    // When the switch ends, its stations are not gone: they will meet again on the next one.
+    if (connection.port !== undefined && !this.ended) this.switch.remove(connection.port)
     connection.cable?.close()
     libc.close(connection.fd)
     this.#resume()
