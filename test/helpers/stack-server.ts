@@ -82,14 +82,11 @@ export function request(
   return bytes
 }
 
-/** The pid of the switch on network `net`: who holds the lock of its directory. */
-export function switchOf(env: NodeJS.ProcessEnv, net = 'default'): number {
-  const { ino } = statSync(join(env.XDG_RUNTIME_DIR!, 'ioth/net', net, 'lock'))
-  const holds = (line: string) => line.includes('FLOCK') && line.includes(`:${ino} `)
-  const line = readFileSync('/proc/locks', 'latin1').split('\n').find(holds)
-  if (line === undefined) throw new Error(`nobody holds the lock of network ${net}`)
-  return Number(line.trim().split(/\s+/)[4])
-}
+/** The pid of the switch of the default network that was started on demand; undefined: there is none just now. */
+export const switchOf = (env: NodeJS.ProcessEnv): number | undefined =>
+  processes(env.XDG_RUNTIME_DIR!)
+    .filter(line => line.includes('/ioth-switch.js --on-demand '))
+    .map(line => Number(line.split(' ')[0]))[0]
 
 /** Asserts that the programs under `env`, all of them ended, have left nothing: no process, name, file or memory. */
 export async function nothingLeft(t: Test, env: NodeJS.ProcessEnv, ms = 20_000): Promise<void> {

@@ -1,0 +1,137 @@
+// The stack thread fails under load. If it throws, another takes up its connections; if it hangs, the stack ends.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import t from 'tap'
+
+import { iothRun, runtime } from '../helpers/ioth-run.ts'
+import { nothingLeft, injectFault, stackServerOf } from '../helpers/stack-server.ts'
+import { transfer } from '../helpers/transfer.ts'
+import { PYTHON, iothStart, until } from '../helpers/program.ts'
+
+/** Empty when it is gone. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+const faulty = (t: Parameters<typeof runtime>[0]) => ({ ...runtime(t), IOTH_FAULTS: '1' })
+
+for (const [title, ends] of [
+  ['of the sender', ['server']],
+  ['of the receiver', ['client']],
+  ['of both', ['server', 'client']],
+] as const)
+  t.test(`the stack thread ${title} throws four times: not a byte is lost`, async t => {
+    const env = faulty(t)
+    const moving = await transfer(t, env, 300)
+    const stacks = await Promise.all(ends.map(end => stackServerOf(env, moving[end].pid)))
+    for (const megabytes of [20, 80, 140, 200]) {
+      await moving.arrived(megabytes)
+      for (const stack of stacks) t.equal(injectFault(stack, 'throw'), 0)
+    }
+    await moving.arrived(220)
+    for (const stack of stacks) {
+      const log = readFileSync(join(stack.dir, 'log'), 'latin1')
+      t.equal(log.match(/thrown as a test asked/g)?.length, 4, 'it was replaced')
+    }
+    await moving.whole(t)
+    await nothingLeft(t, env)
+  })
+
+/** Listens twice, accepts, connects and sleeps through a change of threads in every way a program may sleep. */
+const sleepers = `
+import os, select, socket, sys, threading, time
+listener = socket.create_server(('', 80))
+idle = socket.create_server(('', 81))
+done = []
+def waits_in_accept():
+    c, _ = idle.accept(); done.append('accept ' + c.recv(10).decode())
+def waits_in_recv(c): done.append('recv ' + c.recv(10).decode())
+def waits_in_epoll(c):
+    e = select.epoll(); e.register(c, select.EPOLLIN | select.EPOLLET)
+    e.poll(); done.append('epoll ' + c.recv(10).decode())
+def waits_in_send(c): c.sendall(b'x' * 20000000); done.append('send'); c.close()
+threads = [threading.Thread(target=waits_in_accept)]
+print('ready', flush=True)
+for target in waits_in_recv, waits_in_epoll, waits_in_send:
+    c, _ = listener.accept(); threads.append(threading.Thread(target=target, args=(c,)))
+for thread in threads: thread.start()
+time.sleep(0.3); print('asleep', flush=True)
+for thread in threads: thread.join()
+print(*sorted(done), sep='\\n')`
+
+const waker = `
+import socket, sys
+c = [socket.create_connection(('10.0.0.5', 80)) for _ in range(3)]
+print('connected', flush=True)
+sys.stdin.readline()
+c[0].send(b'one'); c[1].send(b'two')
+total = 0
+while piece := c[2].recv(1 << 20): total += len(piece)
+print(total)
+d = socket.create_connection(('10.0.0.5', 81)); d.send(b'three'); d.close()`
+
+t.test('programs asleep in accept, recv, epoll_wait and send do not notice', async t => {
+  const env = faulty(t)
+  const server = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', sleepers], { env })
+  await server.says(/ready/)
+  const stack = await stackServerOf(env, server.pid)
+  const client = iothStart(t, ['--ip', '10.0.0.6', PYTHON, '-c', waker], { env })
+  await client.says(/connected/)
+  await server.says(/asleep/)
+  for (let i = 0; i < 2; i++) t.equal(injectFault(stack, 'throw'), 0)
+  client.child.stdin!.end('go\n')
+  t.match(await client.ends(), { status: 0, stdout: 'connected\n20000000\n', stderr: '' })
+  t.match(await server.ends(), {
+    status: 0,
+    stdout: 'ready\nasleep\naccept three\nepoll two\nrecv one\nsend\n',
+    stderr: '',
+  })
+  await nothingLeft(t, env)
+})
+
+t.test('a stack thread that never comes back: errors within seconds, no program hangs', async t => {
+  const env = faulty(t)
+  const moving = await transfer(t, env, 2000)
+  await moving.arrived(20)
+  const stack = await stackServerOf(env, moving.server.pid)
+  injectFault(stack, 'loop')
+  const server = await moving.server.ends(8000)
+  t.equal(server.status, 1)
+  t.match(server.stderr, /(ConnectionResetError|BrokenPipeError|OSError)/)
+  const client = await moving.client.ends(8000)
+  t.equal(client.status, 1, 'its peer is told by the switch')
+  t.match(client.stderr, /(ConnectionResetError|OSError|TimeoutError)/)
+  await nothingLeft(t, env)
+  t.match(
+    await iothRun(['--ip', '10.0.0.5', 'true'], { env }),
+    { status: 0 },
+    'the address is free',
+  )
+})
+
+t.test('more throws in a minute than bugs alone explain end the stack', async t => {
+  const env = faulty(t)
+  const wait = 'import socket; socket.create_server(("", 80)).accept()'
+  const program = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', wait], { env })
+  const stack = await stackServerOf(env, program.pid)
+  const thrown = () => read(join(stack.dir, 'log')).match(/thrown as a test asked/g)?.length ?? 0
+  for (let i = 0; i < 11; i++) {
+    t.equal(injectFault(stack, 'throw'), 0)
+    // The eleventh takes the log with it.
+    await until('the throw', 10_000, () => thrown() > i || program.over)
+  }
+  t.match(await program.ends(), { status: 1, stderr: /OSError/ })
+  await nothingLeft(t, env)
+})
+
+t.test('without IOTH_FAULTS nobody can ask for a fault', async t => {
+  const env = runtime(t)
+  const program = iothStart(t, ['--ip', '10.0.0.5', 'sleep', '60'], { env })
+  const stack = await stackServerOf(env, program.pid)
+  t.equal(injectFault(stack, 'throw'), -71, 'EPROTO')
+})
