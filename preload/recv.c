@@ -27,20 +27,25 @@ static ssize_t discard_natively(int fd, size_t len, int flags)
 	return (ssize_t)done;
 }
 
-/* What the kernel said, in TCP's words. */
+/* What the kernel said, in TCP's words. An end of which the record knows nothing is the server's.
+ */
 static ssize_t native_end(const struct sock *s, ssize_t n)
 {
 	int error = n < 0 ? errno : 0;
+	uint32_t flags = __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE);
 	int e;
 
-	if (n > 0 || (n < 0 && error != ECONNRESET && error != EINVAL))
-		return n > 0 ? n : -error;
-	if (error == EINVAL)
-		return -ENOTCONN;
-	e = __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_EOF ? 0 : sock_take_error(s);
-	if (e == 0 && error == ECONNRESET && server_dead())
-		return -ECONNRESET;
-	return e;
+	if (n > 0)
+		return n;
+	if (n < 0 && error != ECONNRESET)
+		return error == EINVAL ? -ENOTCONN : -error;
+	if (flags & FLAG_EOF)
+		return 0;
+	e = sock_take_error(s);
+	if (e < 0 || flags & (FLAG_DEAD | FLAG_SHUT_RD) ||
+	    __atomic_load_n(&s->rec->generation, __ATOMIC_ACQUIRE) != s->generation)
+		return e;
+	return -ECONNRESET;
 }
 
 static ssize_t receive_natively(int fd, const struct sock *s, const struct iovec *iov, int n,
