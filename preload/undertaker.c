@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -49,6 +50,7 @@ static void fail_calls(struct region *region);
 static void wake_records(const struct grave *grave);
 static void wake_lock(struct region *region, size_t offset, uint32_t word);
 static void ring_listener(const char *stack, uint32_t index, uint32_t generation);
+static void keep_log(int dir, const char *stack);
 static void remove_directory(int dir, const char *path);
 static void futex_wake_all(uint32_t *word);
 static int number(const char *text);
@@ -79,8 +81,10 @@ int main(int argc, char **argv)
 		if (pass == 0)
 			nanosleep(&between_passes, NULL);
 	}
-	if (dir >= 0)
+	if (dir >= 0) {
+		keep_log(dir, grave.stack);
 		remove_directory(dir, argv[4]);
+	}
 	return 0;
 }
 
@@ -201,6 +205,19 @@ static void ring_listener(const char *stack, uint32_t index, uint32_t generation
 }
 
 /* Known names only, then the directory, which stays if anything else is in it. */
+/* A server that ends as it should says nothing. What one said that broke off stays for the user, as
+ * STACK.log in the runtime directory. */
+static void keep_log(int dir, const char *stack)
+{
+	char kept[64];
+	struct stat st;
+
+	if (fstatat(dir, "log", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
+		return;
+	snprintf(kept, sizeof(kept), "../../%s.log", stack);
+	renameat(dir, "log", dir, kept);
+}
+
 static void remove_directory(int dir, const char *path)
 {
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)

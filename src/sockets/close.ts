@@ -43,7 +43,7 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
     s.mark(T.SHUT_WR)
     s.shareFlag(FLAG_SHUT_WR)
     if (s.native) pump(ground, s)
-    if (s.tcb >= 0) ground.stack.tcp.close(s.tcb, ground.now)
+    else if (s.tcb >= 0) ground.stack.tcp.close(s.tcb, ground.now)
     showRoom(ground, s)
     showEnd(s)
   }

@@ -62,7 +62,10 @@ export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   s.shareName(RECORD.local, s.local, s.get(T.PORT))
   s.shareName(RECORD.peer, remote, to.port)
   s.share(RECORD.state, RECORD_CONNECTING)
-  if (call.arg[0] !== 1) return -EINPROGRESS
+  if (call.arg[0] !== 1) {
+    s.mark(T.AWAITS_PLUG)
+    return -EINPROGRESS
+  }
   s.waiters.push({ block: call.block, wait: WAIT_CONNECTED, until: Infinity })
   return LATER
 }

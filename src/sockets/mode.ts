@@ -25,6 +25,7 @@ export function goNative(ground: Ground, s: Stream, discard: number): number {
         deliverNatively(ground, d)
     return 0
   }
+  s.unmark(T.AWAITS_PLUG)
   s.set(T.DISCARD, discard)
   if (s.rx.size > 0) takeRings(s)
   if (s.fd >= 0) watch(ground, s, libc.EPOLL_CTL_MOD)

@@ -63,6 +63,11 @@ export function pumpIn(s: Stream): PumpedIn {
     pumped = 'more'
   }
   remember(s)
+  // shutdown(SHUT_WR) by a call: its text may still lie here, and end comes after it.
+  if (s.has(T.SHUT_WR) && !s.has(T.SAW_EOF) && libc.inQueue(s.fd) === 0) {
+    s.mark(T.SAW_EOF)
+    return 'end'
+  }
   return pumped
 }
 

@@ -70,9 +70,11 @@ export function unplug(ground: Ground, s: Stream): void {
 export function showEnd(s: Stream): void {
   if (s.fd < 0 || !s.has(T.EOF | T.SHUT_RD)) return
   if (s.native) {
-    if (s.rx.used === 0 || s.has(T.SHUT_RD)) libc.shutdown(s.fd, libc.SHUT_WR)
+    if (s.has(T.SHOWN_EOF) || (s.rx.used > 0 && !s.has(T.SHUT_RD))) return
+    s.mark(T.SHOWN_EOF)
+    libc.shutdown(s.fd, libc.SHUT_WR)
   } else if (s.has(T.SHUT_WR)) shutBoth(s)
-  else {
+  else if (!s.has(T.SHOWN_EOF)) {
     s.mark(T.SHOWN_EOF)
     libc.shutdown(s.fd, libc.SHUT_WR)
   }
@@ -87,7 +89,8 @@ export function showEnd(s: Stream): void {
 function shutBoth(s: Stream): void {
   if (s.has(T.SHOWN_BOTH)) return
   if (!s.has(T.SHOWN_EOF)) {
-    libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
+    // It fails when the program has closed just now. Then the event that says so is on its way, and must count.
+    if (libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL) < 0) return
     s.mark(T.SHOWN_BOTH)
     libc.shutdown(s.fd, libc.SHUT_RDWR)
   } else if (s.has(T.OWN_NAME)) {

@@ -282,10 +282,14 @@ export class Sockets implements TcpUser {
     work(this.ground, s)
   }
 
+  /** The caller has given up: a connect goes on without it, as a non-blocking one. */
   #forgetWait(block: number): void {
-    for (const s of this.ground.streams)
-      if (s !== undefined && s.waiters.length > 0)
-        s.waiters = s.waiters.filter(w => w.block !== block)
+    for (const s of this.ground.streams) {
+      const given = s?.waiters.find(w => w.block === block)
+      if (s === undefined || given === undefined) continue
+      s.waiters = s.waiters.filter(w => w !== given)
+      if (given.wait === A.WAIT_CONNECTED) s.mark(T.AWAITS_PLUG)
+    }
   }
 
   // ---- TcpUser

@@ -57,6 +57,8 @@ export const DEAD = 256
 export const SAW_EOF = 512
 /** Holds its local port in ports.ts, taken with these options. */
 export const HOLDS_PORT = 1024
+/** A non-blocking connect: the plug is to come, and in native mode nothing else before it. */
+export const AWAITS_PLUG = 131072
 /** Native mode: the program's end hung up; it left text unread. */
 export const HUNG_UP = 32768
 export const UNREAD = 65536

@@ -22,13 +22,15 @@ export function refresh(ground: Ground, s: Stream): void {
 /** Native mode: moves what can be moved both ways and tells TCP. */
 export function pump(ground: Ground, s: Stream): void {
   const tcp = ground.stack.tcp
+  if (s.state === T.CONNECTING || !plugSeen(ground, s)) return
   if (pumpOut(s) && s.tcb >= 0) tcp.received(s.tcb, ground.now)
   switch (pumpIn(s)) {
     case 'more':
       if (s.tcb >= 0) tcp.send(s.tcb, ground.now, false)
       break
     case 'end':
-      if (s.tcb >= 0) tcp.close(s.tcb, ground.now)
+      // The last close may be an abort: close.ts decides.
+      if (s.tcb >= 0 && !s.has(T.HUNG_UP)) tcp.close(s.tcb, ground.now)
       break
     case 'gone':
       s.mark(T.UNREAD)
@@ -37,6 +39,15 @@ export function pump(ground: Ground, s: Stream): void {
       break
   }
   if (s.has(T.HUNG_UP) && s.has(T.SAW_EOF)) ground.ended.add(s)
+}
+
+/** Native mode: are the plug's messages there? Then they are to be thrown away. */
+function plugSeen(ground: Ground, s: Stream): boolean {
+  if (!s.has(T.AWAITS_PLUG)) return true
+  if (s.swap(RECORD.plugged, 0) === 0) return false
+  s.unmark(T.AWAITS_PLUG)
+  s.set(T.DISCARD, ground.plug)
+  return true
 }
 
 /** The handshake of our connect is done. */
