@@ -219,7 +219,7 @@ static void *call_often(void *arg)
 {
 	uint32_t seed = (uint32_t)(uintptr_t)&arg;
 
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 500; i++) {
 		struct request r = {.op = OP_WAIT, .arg = {i}};
 		int n;
 

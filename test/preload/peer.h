@@ -174,7 +174,7 @@ __attribute__((unused)) static uint32_t publish(struct peer *p, const uint8_t *b
 	return n;
 }
 
-/* To another place of 2^log2 bytes; the old one is scribbled over. */
+/* To another place of 2^log2 bytes, not fewer than before; the old one is scribbled over. */
 __attribute__((unused)) static void move_receive_ring(struct peer *p, uint32_t log2)
 {
 	struct record *rec = p->s.rec;
