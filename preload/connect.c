@@ -48,8 +48,8 @@ static int join(int fd, const struct sock *s, bool connecting)
 	} else {
 		canary_send(fd, connecting ? ioth.region->plug : 1);
 		rec->accepted = 1;
-		__atomic_store_n(&rec->plugged, connecting, __ATOMIC_SEQ_CST);
 	}
+	__atomic_store_n(&rec->plugged, connecting, __ATOMIC_SEQ_CST);
 	lock_drop(&rec->wlock);
 	post_work(s->index);
 	return 0;

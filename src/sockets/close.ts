@@ -14,7 +14,7 @@ import {
 import { releasePort } from './bind.ts'
 import type { Ground } from './ground.ts'
 import { OPT_LINGER } from './options.ts'
-import { answerWaiters, showDead, showEnd, showRoom } from './readiness.ts'
+import { answerWaiters, endDead, showDead, showEnd, showRoom } from './readiness.ts'
 import { dropReceiveRing, dropSendRing } from './rings.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -69,10 +69,7 @@ export function failed(ground: Ground, s: Stream, errno: number): void {
   part(ground, s)
   dropSendRing(ground, s)
   if (s.state === T.CLOSING) return release(ground, s)
-  if (!connecting) {
-    showDead(ground, s, errno)
-    return s.native ? lastWords(ground, s) : undefined
-  }
+  if (!connecting) return showDead(ground, s, errno)
   dropReceiveRing(ground, s)
   s.set(T.STATE, T.OPEN)
   s.share(RECORD.state, RECORD_OPEN)
@@ -97,17 +94,21 @@ export function endEvent(ground: Ground, s: Stream, events: number): void {
   if (s.native) {
     if ((events & libc.EPOLLHUP) !== 0) s.mark(T.HUNG_UP)
     pump(ground, s)
-    if (s.has(T.DEAD)) lastWords(ground, s)
+    if (s.has(T.DEAD)) endDead(s)
     return
   }
   // After our own shutdown of both directions HUP says nothing; a close is an error here, or the name tells.
   if ((events & (s.has(T.SHOWN_BOTH) ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
 }
 
-/** Looks whether a socket without an end of ours is still held by anyone. */
-export function probe(ground: Ground, s: Stream): void {
-  if (!s.has(T.OWN_NAME) || !mayBeUnseen(s)) return
-  if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
+/** Looks whether a socket whose close may be unseen is still held by anyone. `hinted`: one copy was closed just now. */
+export function probe(ground: Ground, s: Stream, hinted = false): void {
+  if (!mayBeUnseen(s)) return
+  if (s.has(T.OWN_NAME)) {
+    if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
+  } else if (hinted && s.native) programGone(ground, s)
+  // A dead accepted socket in native mode has nothing by which its close shows. The first copy closed ends the record;
+  // what it still had to say, the error, others read as an end.
 }
 
 /** Would the program's close not show at our end? */
@@ -138,13 +139,6 @@ export function programGone(ground: Ground, s: Stream): void {
   s.set(T.STATE, T.CLOSING)
   closeEnd(s)
   tcp.detach(tcb, ground.now)
-}
-
-/** Native mode, connection gone: the program may still read what has arrived; after that, its socket is closed. */
-function lastWords(ground: Ground, s: Stream): void {
-  if (s.rx.used > 0) return
-  closeEnd(s)
-  if (!s.has(T.OWN_NAME)) release(ground, s)
 }
 
 function closeEnd(s: Stream): void {

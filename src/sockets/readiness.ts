@@ -102,7 +102,7 @@ function shutBoth(s: Stream): void {
 /**
  * The connection is gone: so_error has the cause. A socket whose name the program holds is closed with the canary
  * unread, which is IN OUT RDHUP HUP ERR, and its end is found by a probe of the name. An accepted one has no name of its
- * own: it is shut down (no ERR). In native mode the program may still read what has arrived; then its socket is closed.
+ * own: it is shut down (no ERR). In native mode the program may still read what has arrived before that.
  */
 export function showDead(ground: Ground, s: Stream, errno: number): void {
   s.mark(T.DEAD)
@@ -110,11 +110,20 @@ export function showDead(ground: Ground, s: Stream, errno: number): void {
   s.shareFlag(FLAG_DEAD)
   answerWaiters(ground, s, WAIT_SPACE, 0)
   answerWaiters(ground, s, WAIT_CONNECTED, -errno)
-  if (s.fd < 0) return
-  if (s.has(T.OWN_NAME) ? !s.native || s.rx.used === 0 : s.native && s.rx.used === 0) {
+  endDead(s)
+}
+
+/** Closes or shuts the server's end of a dead connection, in native mode after all that arrived was passed on. */
+export function endDead(s: Stream): void {
+  if (s.fd < 0 || (s.native && s.rx.used > 0)) return
+  if (s.has(T.OWN_NAME)) {
     libc.close(s.fd)
     s.set(T.FD, -1)
   } else if (!s.native) shutBoth(s)
+  else if (!s.has(T.SHOWN_BOTH)) {
+    s.mark(T.SHOWN_BOTH)
+    libc.shutdown(s.fd, libc.SHUT_RDWR)
+  }
 }
 
 /** Answers every call that waits for `wait`. */
