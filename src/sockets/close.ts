@@ -101,10 +101,14 @@ export function endEvent(ground: Ground, s: Stream, events: number): void {
   if ((events & (s.has(T.SHOWN_BOTH) ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
 }
 
+/** Between the answer to socket() and its bind() to the record's name a program is not this long, unless it died. */
+const UNNAMED_MS = 10_000
+
 /** Looks whether a socket whose close may be unseen is still held by anyone. `hinted`: one copy was closed just now. */
 export function probe(ground: Ground, s: Stream, hinted = false): void {
   if (!mayBeUnseen(s)) return
   if (s.has(T.OWN_NAME)) {
+    if (s.peek(RECORD.named) === 0 && ground.now - s.get(T.MADE_AT) * 1000 < UNNAMED_MS) return
     if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
   } else if (hinted && s.native) programGone(ground, s)
   // A dead accepted socket in native mode has nothing by which its close shows. The first copy closed ends the record;

@@ -45,6 +45,7 @@ export function newStream(ground: Ground, family: number, flags: number): Stream
   s.set(T.STATE, T.OPEN)
   s.set(T.FAMILY, family)
   s.set(T.FLAGS, flags)
+  s.set(T.MADE_AT, Math.floor(ground.now / 1000))
   s.clearRecord()
   s.shareKind(family, libc.SOCK_STREAM, IPPROTO_TCP)
   s.local = family === libc.AF_INET6 ? ANY_V6 : ANY_V4

@@ -16,7 +16,8 @@ export function work(ground: Ground, s: Stream): void {
     s.unmark(T.DELIVERED)
     refresh(ground, s)
   }
-  if (s.swap(RECORD.closing, 0) !== 0 && mayBeUnseen(s)) return probe(ground, s, true)
+  if (s.swap(RECORD.closing, 0) >>> 0 === s.generation && mayBeUnseen(s))
+    return probe(ground, s, true)
   if (s.tcb < 0) return
   const tcp = ground.stack.tcp
   if (s.native) pump(ground, s)

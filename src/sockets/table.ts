@@ -28,8 +28,10 @@ export const RX_HEAD = 17
 export const TX_TAIL = 18
 /** What bind() took, to be given back as it was taken: four words; port and flags stand above and below. */
 export const BOUND_ADDRESS = 20
+/** When the socket was made, s. */
+export const MADE_AT = 24
 /** Socket options, see options.ts. */
-export const OPTIONS = 24
+export const OPTIONS = 25
 
 /** STATE */
 export const FREE = 0

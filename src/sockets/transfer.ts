@@ -1,4 +1,5 @@
 // Text and its ends, between TCP and the program: what arrived is shown, what was written is sent.
+import * as libc from '../ffi/libc.ts'
 import type { Ground } from './ground.ts'
 import { pumpIn, pumpOut } from './native.ts'
 import { answerWaiters, showDead, showEnd, showRoom, showText } from './readiness.ts'
@@ -30,6 +31,8 @@ export function pump(ground: Ground, s: Stream): void {
       break
     case 'end':
       // The last close may be an abort: close.ts decides.
+      if ((libc.poll(s.fd, libc.POLLIN, 0) & libc.POLLHUP) !== 0 && !s.has(T.SHOWN_EOF))
+        s.mark(T.HUNG_UP)
       if (s.tcb >= 0 && !s.has(T.HUNG_UP)) tcp.close(s.tcb, ground.now)
       break
     case 'gone':
