@@ -25,7 +25,12 @@ server.serve_forever()`
   await stackServerOf(env, server.pid)
   const many = ['--parallel', '--parallel-immediate', '--parallel-max', '30']
   const save = ['-o', `${dir}/got#1`, '-w', '%{http_code}\n', 'http://10.0.0.5/file?[1-30]']
-  const got = await iothRun(['--ip', '10.0.0.6', 'curl', '-sS', ...many, ...save], { env })
+  const got = await iothRun(
+    ['--ip', '10.0.0.6', 'curl', '-sS', '--no-progress-meter', ...many, ...save],
+    {
+      env,
+    },
+  )
   t.match(got, { status: 0, stdout: '200\n'.repeat(30), stderr: '' })
   for (let i = 1; i <= 30; i++) t.equal(sha256(`${dir}/got${i}`), sum, `${i}`)
   server.signal('SIGTERM')
