@@ -508,6 +508,7 @@ export class Pair {
   readonly b: Host
   private readonly next: () => number
   private readonly faults: Faults
+  private readonly checksums: boolean
   private readonly flying: {
     at: number
     order: number
@@ -521,6 +522,7 @@ export class Pair {
 
   constructor(faults: Faults, wire: WireOptions = {}, capacity = 16) {
     this.faults = faults
+    this.checksums = wire.checksums ?? true
     this.next = random(faults.seed)
     const o = { checksums: true, ...wire, clock: this.clock, capacity }
     this.a = new Host({ ...o, seed: faults.seed + 1, address: HERE })
@@ -547,9 +549,12 @@ export class Pair {
   /** Runs until `done`, or until nothing is left to happen, or `limit` ms of virtual time have passed. */
   run(done: () => boolean, limit = 600_000): void {
     const end = this.clock.now + limit
-    for (;;) {
+    for (let still = 0, last = 0; ;) {
       this.turn()
       if (done()) return
+      still = this.clock.now === last ? still + 1 : 0
+      if (still > 10_000) throw new Error('time stands still')
+      last = this.clock.now
       this.flying.sort((x, y) => x.at - y.at || x.order - y.order)
       const next = Math.min(
         this.flying[0]?.at ?? Infinity,
@@ -561,7 +566,7 @@ export class Pair {
       this.clock.now = Math.max(this.clock.now, next)
       while (this.flying.length > 0 && this.flying[0].at <= this.clock.now) {
         const { bytes, to, src, dst } = this.flying.shift()!
-        to.tcp.arrives(to.packet.set(bytes, src, dst, false), this.clock.now)
+        to.tcp.arrives(to.packet.set(bytes, src, dst, !this.checksums), this.clock.now)
       }
     }
   }

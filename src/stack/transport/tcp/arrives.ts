@@ -127,7 +127,8 @@ export function acceptable(
 function answerOutOfWindow(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   if (tcb.state !== 'SYN-RECEIVED' || !seg.has(SYN) || seg.seq !== tcb.rcv.irs)
     return answerUnacceptable(tcp, tcb, seg, now)
-  // The peer's SYN again: it has not got our SYN and ACK.
+  // The peer's SYN again: it has not got our SYN and ACK, and times the answer to this one.
+  if (seg.options.timestamps && tcb.has(F_TIMESTAMPS)) noteTimestamp(tcb, seg, now)
   if (tooSoon(tcp, tcb, now)) return
   tcb.snd.nxt = tcb.snd.iss
   tcp.ready.push(tcb.slot)

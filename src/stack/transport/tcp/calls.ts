@@ -184,6 +184,7 @@ export function letGo(tcp: Tcp, tcb: Tcb, now: number): void {
   if (tcb.linger2 < 0) return abort(tcp, tcb, now)
   tcb.lingerAt = now + 1000 * (tcb.linger2 || 60)
   tcp.arm(tcb)
+  tcp.retire(tcb)
 }
 
 export function setOption(tcp: Tcp, tcb: Tcb, name: TcpOption, value: number, now: number): number {

@@ -3,30 +3,28 @@ import { ACK, FIN, RST, SYN } from '../../../wire/tcp.ts'
 import type { Packet } from '../../net/path.ts'
 import { letGo } from './calls.ts'
 import { ackNow, answerUnacceptable, challenge } from './challenge.ts'
+import { HELD } from './layout.ts'
 import { listenArrives } from './listener.ts'
+import * as ranges from './ranges.ts'
 import type { Segment } from './segment.ts'
-import { add, after, diff } from './seq.ts'
+import { type Seq, add, after, diff } from './seq.ts'
 import { F_ACK_NOW, F_FIN_HELD, F_ORPHAN, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { EV_FIN } from './user.ts'
 
 /** 2 MSL, ms: Linux's TCP_TIMEWAIT_LEN. */
 export const TIME_WAIT_MS = 60_000
-/** TIME-WAIT may have this part of all records. */
-const TIME_WAIT_SHARE = 4
 
 /** Takes this segment's FIN, or one that came early, if all text before it is here. */
 export function takeFin(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   const { rcv } = tcb
-  if (seg.has(FIN) && !tcb.has(F_FIN_HELD)) {
-    rcv.finSeq = add(seg.seq, seg.textLength)
-    tcb.mark(F_FIN_HELD)
-  }
+  if (seg.has(FIN) && !tcb.has(F_FIN_HELD)) holdFin(tcb, add(seg.seq, seg.textLength))
   if (!tcb.has(F_FIN_HELD)) return
   if (rcv.finSeq !== rcv.nxt) {
     if (seg.has(FIN)) tcb.mark(F_ACK_NOW)
     return
   }
+  ranges.clear(tcb.words, tcb.at + HELD)
   rcv.nxt = add(rcv.nxt, 1)
   if (after(rcv.nxt, rcv.edge)) rcv.edge = rcv.nxt
   tcb.mark(F_ACK_NOW)
@@ -34,6 +32,17 @@ export function takeFin(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   if (tcb.state === 'ESTABLISHED') tcp.enter(tcb, 'CLOSE-WAIT')
   else if (tcb.state === 'FIN-WAIT-1') tcp.enter(tcb, 'CLOSING')
   else if (tcb.state === 'FIN-WAIT-2') timeWait(tcp, tcb, now)
+}
+
+/** A FIN, maybe behind text that is missing. Not if we have text from behind it: one of the two is a lie. */
+function holdFin(tcb: Tcb, finSeq: Seq): void {
+  const list = tcb.at + HELD
+  if (after(tcb.rcv.nxt, finSeq)) return
+  if (finSeq !== tcb.rcv.nxt)
+    for (let i = 0; i < ranges.count(tcb.words, list); i++)
+      if (after(ranges.end(tcb.words, list, i), finSeq)) return
+  tcb.rcv.finSeq = finSeq
+  tcb.mark(F_FIN_HELD)
 }
 
 /** The peer has our FIN. False: the connection is over. */
@@ -84,11 +93,8 @@ function timeWait(tcp: Tcp, tcb: Tcb, now: number): void {
   tcb.clearDeadlines()
   tcp.enter(tcb, 'TIME-WAIT')
   tcb.lingerAt = now + TIME_WAIT_MS
+  tcp.retire(tcb)
   if (orphan) letGo(tcp, tcb, now)
-  const { oldest } = tcp.timeWaits
-  if (tcp.timeWaits.length <= tcp.capacity / TIME_WAIT_SHARE || !oldest) return
-  tcp.counters.timeWaitEvicted++
-  tcp.finish(oldest, 0)
 }
 
 function isNewer(tcb: Tcb, seg: Segment): boolean {

@@ -17,7 +17,7 @@ import * as ranges from './ranges.ts'
 import { type Seq, add, diff, latest } from './seq.ts'
 import { F_ACK_NOW, F_SACK, F_SCALING, F_TIMESTAMPS, type Tcb } from './tcb.ts'
 import { INITIAL_WINDOW, type Tcp, WINDOW_SHIFT } from './tcp.ts'
-import { windowToOffer } from './window.ts'
+import { offered, windowToOffer } from './window.ts'
 
 /** Milliseconds with this connection's offset: what goes into TSval (RFC 7323 section 5.4). */
 export const tsClock = (tcb: Tcb, now: number): number => ((now | 0) + tcb.snd.tsOffset) | 0
@@ -82,7 +82,7 @@ export function emit(
   }
   if (n > 0) tcb.send!.copy(diff(from, snd.una), n, bytes, at + headerLength)
   path.close(headerLength + n, n > mss ? mss : 0, TCP_CHECKSUM_OFFSET)
-  rcv.edge = latest(rcv.edge, add(rcv.nxt, field << rcv.windShift))
+  offered(tcb, add(rcv.nxt, field << rcv.windShift), now)
   if ((control & ACK) !== 0) acknowledged(tcb)
   tcb.segsOut += n > mss ? Math.ceil(n / mss) : 1
   tcp.counters.segsOut++

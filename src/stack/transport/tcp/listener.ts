@@ -99,6 +99,7 @@ export function listenArrives(
   prepare(tcp, tcb, path, listener.id, listener.settings, later, now)
   takeSynOptions(tcb, seg, now)
   receiveFrom(tcb, seg.seq, pathMss(tcb))
+  tcb.segsIn = 1
   tcb.snd.wnd = seg.wnd
   tcb.snd.maxWnd = seg.wnd
   tcb.snd.wl1 = seg.seq

@@ -71,7 +71,8 @@ function takeUp(tcp: Tcp, tcb: Tcb, now: number): boolean {
   tcp.counters.recovered++
   tcp.demux.add(tcb.slot)
   tcp.holdPort(tcb)
-  if (state === 'TIME-WAIT') tcp.timeWaits.push(tcb)
+  const abandoned = state === 'FIN-WAIT-2' && !tcb.has(F_USER)
+  if (state === 'TIME-WAIT' || abandoned) tcp.timeWaits.push(tcb)
   else if (state === 'SYN-RECEIVED' && tcb.listener >= 0) tcp.halfOpen.push(tcb)
   beginAnew(tcb, state, now)
   tcp.arm(tcb)

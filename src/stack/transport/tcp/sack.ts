@@ -17,7 +17,8 @@ export function takeSacks(tcb: Tcb, seg: Segment): boolean {
     const from = seq(sacks[2 * i])
     const to = seq(sacks[2 * i + 1])
     // Below SND.UNA: a duplicate SACK (RFC 2883), or old.
-    if (!before(from, to) || !after(from, snd.una) || after(to, snd.max)) continue
+    if (!after(from, snd.una) || !before(from, snd.max)) continue
+    if (!before(from, to) || after(to, snd.max)) continue
     if (ranges.addSorted(words, tcb.at + SACKED, from, to)) news = true
   }
   return news

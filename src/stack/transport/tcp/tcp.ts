@@ -56,6 +56,8 @@ export const WINDOW_SHIFT = 7
 /** The window in a SYN, before there are buffers: unscaled, so at most 65,535. */
 export const INITIAL_WINDOW = 65535
 
+/** What only waits for its end may have this part of all records. */
+const TIME_WAIT_SHARE = 4
 /** NewReno with SACK (RFC 6582, RFC 6675), as Linux calls it. */
 const CONGESTION = 'reno'
 
@@ -77,7 +79,7 @@ export class Tcp implements Protocol {
   /** Connections with something to send, and those whose link had no room for it. */
   readonly ready: SlotQueue
   readonly blocked: SlotQueue
-  /** SYN-RECEIVED that came to listeners; TIME-WAIT. Each at most a quarter of all records. */
+  /** SYN-RECEIVED that came to listeners; TIME-WAIT, and FIN-WAIT-2 that nobody holds. */
   readonly halfOpen = new AgeList(slot => this.tcb(slot))
   readonly timeWaits = new AgeList(slot => this.tcb(slot))
   orphans = 0
@@ -367,10 +369,8 @@ export class Tcp implements Protocol {
 
   /** An empty record, at the expense of the oldest TIME-WAIT if need be; undefined: there is none. */
   allocate(): Tcb | undefined {
-    if (this.freeCount === 0 && this.timeWaits.oldest) {
-      this.counters.timeWaitEvicted++
-      this.finish(this.timeWaits.oldest, 0)
-    }
+    // One whose user has not let go yet is free only when that has heard of it.
+    while (this.freeCount === 0 && this.timeWaits.oldest) this.evictOldest()
     if (this.freeCount === 0) {
       this.counters.noMemory++
       return undefined
@@ -378,6 +378,17 @@ export class Tcp implements Protocol {
     const tcb = this.tcb(this.free[--this.freeCount])
     tcb.clear()
     return tcb
+  }
+
+  /** Nobody waits for this connection any more: TIME-WAIT, or FIN-WAIT-2 without a user. Too many: the oldest go. */
+  retire(tcb: Tcb): void {
+    this.timeWaits.push(tcb)
+    while (this.timeWaits.length > this.capacity / TIME_WAIT_SHARE) this.evictOldest()
+  }
+
+  private evictOldest(): void {
+    this.counters.timeWaitEvicted++
+    this.finish(this.timeWaits.oldest!, 0)
   }
 
   /** Gives back a record that allocate() gave and enter() never saw. */
@@ -407,10 +418,9 @@ export class Tcp implements Protocol {
   enter(tcb: Tcb, state: State): void {
     const from = tcb.state
     if (from === state) return
-    if (tcb.has(F_LISTED)) (from === 'TIME-WAIT' ? this.timeWaits : this.halfOpen).remove(tcb)
+    if (tcb.has(F_LISTED)) (from === 'SYN-RECEIVED' ? this.halfOpen : this.timeWaits).remove(tcb)
     tcb.state = state
-    if (state === 'TIME-WAIT') this.timeWaits.push(tcb)
-    else if (state === 'SYN-RECEIVED' && tcb.listener >= 0) this.halfOpen.push(tcb)
+    if (state === 'SYN-RECEIVED' && tcb.listener >= 0) this.halfOpen.push(tcb)
     this.trace?.(tcb.slot, from, state)
   }
 

@@ -1,8 +1,11 @@
 // The receive window: what to promise (RFC 9293 section 3.8.6), when to say so, and how large the buffer should be
 // (dynamic right-sizing, Fisk and Feng 2001, as Linux does it).
-import { add, diff } from './seq.ts'
+import { type Seq, add, after, diff } from './seq.ts'
 import { F_ACK_NOW, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+
+/** No round trip is shorter than this, ms: the clock may stand still for a batch of segments. */
+const MIN_ROUND = 0.01
 
 /** RCV.WND for the next segment, bytes. Never less than promised; more only if it is worth a segment (section 3.8.6.2.2). */
 export function windowToOffer(tcb: Tcb): number {
@@ -36,16 +39,24 @@ export function programTook(tcp: Tcp, tcb: Tcb, now: number): void {
   tcp.ready.push(tcb.slot)
 }
 
-/** Text has moved RCV.NXT: a window's worth of it tells how long a round trip is at most. */
+/** The window is offered up to `edge`. Text past the old edge cannot come before the peer has heard of this. */
+export function offered(tcb: Tcb, edge: Seq, now: number): void {
+  const { rcv } = tcb
+  if (!after(edge, rcv.edge)) return
+  if (rcv.rttAt === 0) {
+    rcv.rttAt = now
+    rcv.rttEdge = rcv.edge
+  }
+  rcv.edge = edge
+}
+
+/** Text has moved RCV.NXT: if it is past the edge that was, a round trip has gone by, at least. */
 export function measureRoundTrip(tcb: Tcb, now: number): void {
-  const { rcv, snd } = tcb
-  if (rcv.rttAt !== 0 && diff(rcv.nxt, rcv.rttEdge) < 0) return
-  if (rcv.rttAt !== 0) {
-    const sample = now - rcv.rttAt
-    if (rcv.rtt === 0 || sample < rcv.rtt) rcv.rtt = sample
-  } else if (snd.srtt > 0) rcv.rtt = snd.srtt
-  rcv.rttAt = now
-  rcv.rttEdge = add(rcv.nxt, Math.max(1, diff(rcv.edge, rcv.nxt)))
+  const { rcv } = tcb
+  if (rcv.rttAt === 0 || !after(rcv.nxt, rcv.rttEdge)) return
+  const sample = Math.max(now - rcv.rttAt, MIN_ROUND)
+  if (rcv.rtt === 0 || sample < rcv.rtt) rcv.rtt = sample
+  rcv.rttAt = 0
 }
 
 /** Once in a round trip: did the program take more than in any before? Then the window must hold twice as much. */

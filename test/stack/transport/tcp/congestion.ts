@@ -122,6 +122,7 @@ for (const [name, block] of [
   ['inverted', [20, 15]],
   ['empty', [15, 15]],
   ['half the sequence space', [11, 2_147_000]],
+  ['round the sequence space', [2_147_400, 2_147_500]],
 ] as const)
   t.test(`SACK, a block that cannot be: ${name}`, async t => {
     const p = flying(true)
