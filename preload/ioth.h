@@ -131,9 +131,10 @@ uint8_t *ring_at(uint32_t geom);
 /* Up to `len` bytes from the receive ring into iov (peek: leave them). 0: empty or end; look at flags.
  * -ESTALE: the socket is native. */
 ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool peek, bool discard);
-/* Up to `len` bytes of iov, after the first `skip`, into the send ring, and posts work. 0: full, or
- * still connecting. nonblock: a ring left full is plugged. -ESTALE: native; -EPIPE (sock_broken());
- * -ECONNRESET: the server died. */
+/* Up to `len` bytes of iov, after the first `skip`, into the send ring, and posts work. A ring left full
+ * is plugged. 0: full, or still connecting. nonblock: does not wait for a lock held long (nor does it
+ * when the fd is non-blocking), -EAGAIN. -ESTALE: native; -EPIPE (sock_broken()); -ECONNRESET: the
+ * server died. */
 ssize_t ring_write(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool nonblock, bool more);
 /* Fills the send ring by calling fill(dst, room, arg) for each contiguous piece, under the lock
  * (sendfile: pread straight into the ring). Returns bytes, 0 full, or fill's negative errno. */

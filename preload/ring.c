@@ -80,9 +80,10 @@ static void writer_unlock(int fd, const struct sock *s)
 	}
 }
 
-/* As much as fits, with wlock held. */
+/* As much as fits, with wlock held. *full: the ring was the limit. */
 static ssize_t fill_locked(const struct sock *s, size_t len,
-			   ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg)
+			   ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg,
+			   bool *full)
 {
 	struct record *rec = s->rec;
 	uint32_t geom = __atomic_load_n(&rec->tx_geom, __ATOMIC_ACQUIRE);
@@ -97,7 +98,8 @@ static ssize_t fill_locked(const struct sock *s, size_t len,
 		n = n < len - done ? n : len - done;
 		n = n < size - at ? n : size - at;
 		n = n < PIECE ? n : PIECE;
-		if (n == 0)
+		*full = n == 0;
+		if (*full)
 			break;
 		got = fill(ring_at(geom) + at, n, arg);
 		if (got < 0 && done == 0)
@@ -120,6 +122,7 @@ ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool 
 {
 	struct record *rec = s->rec;
 	uint64_t signals;
+	bool full = false;
 	ssize_t r;
 
 	sigmask_block(&signals);
@@ -132,8 +135,9 @@ ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool 
 		goto unlock;
 	}
 	__atomic_store_n(&rec->more, more, __ATOMIC_RELAXED);
-	r = fill_locked(s, len, fill, arg);
-	if (room(rec) == 0 && (nonblock || (size_t)r == len))
+	r = fill_locked(s, len, fill, arg, &full);
+	/* Also when there is room again by now: who was turned away is owed an edge. */
+	if (full || room(rec) == 0)
 		plug_put(fd, s);
 	/* Also when nothing fitted: the plug wants to be looked at. */
 	post_work(s->index);

@@ -45,7 +45,6 @@ static ssize_t send_natively(int fd, const struct sock *s, const struct iovec *i
 static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
 			int flags)
 {
-	bool nonblock = flags & MSG_DONTWAIT;
 	size_t done = 0;
 	ssize_t r;
 
@@ -53,7 +52,8 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 		return -EOPNOTSUPP;
 	pthread_testcancel();
 	for (;;) {
-		r = ring_write(fd, s, iov, n, done, len - done, nonblock, flags & MSG_MORE);
+		r = ring_write(fd, s, iov, n, done, len - done, flags & MSG_DONTWAIT,
+			       flags & MSG_MORE);
 		if (r == -ESTALE)
 			r = send_natively(fd, s, iov, n, done, flags);
 		if (r < 0)
@@ -61,14 +61,6 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 		done += (size_t)r;
 		if (done == len)
 			return (ssize_t)done;
-		if (nonblock) {
-			r = -EAGAIN;
-			break;
-		}
-		/* Once more with the plug, now that we know that nobody will wait here. */
-		nonblock = fd_nonblocking(fd);
-		if (nonblock)
-			continue;
 		r = wait_writable(fd, s, flags);
 		if (r < 0)
 			break;
