@@ -225,10 +225,11 @@ export class Tcp implements Protocol {
 
   /** ABORT: RST to the peer, and no event to the user, whose connection this is no longer. */
   abort(slot: number, now: number): void {
-    const tcb = this.live(slot)
-    if (!tcb) return
+    const tcb = this.tcb(slot)
+    if (tcb.state === 'FREE') return
     tcb.unmark(F_USER)
-    calls.abort(this, tcb, now)
+    if (tcb.state === 'CLOSED') this.discard(tcb)
+    else calls.abort(this, tcb, now)
   }
 
   /**

@@ -347,6 +347,15 @@ t.test('a record ended by its peer is free once the user has heard', async t => 
   t.equal(p.host.tcp.size, 0)
 })
 
+t.test('abort() of a connection that has just ended: no event', async t => {
+  const p = accepted(new Host())
+  p.hears({ flags: RST })
+  p.host.tcp.abort(p.tcb, p.host.now)
+  p.turn()
+  t.equal(p.events, 0)
+  t.equal(p.host.tcp.size, 0)
+})
+
 t.test('20,000 connections come and go: nothing is left', async t => {
   const host = new Host({ capacity: 32 })
   for (let i = 0; i < 20_000; i++) {
