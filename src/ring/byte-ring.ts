@@ -128,6 +128,7 @@ export class ReceiveRing {
     this.#head = this.#tail
     this.limit = 0
     Atomics.store(this.#region.words, this.#record + RECORD.rx_geom / 4, 0)
+    Atomics.add(this.#region.words, this.#record + RECORD.rx_head / 4 + 1, HEAD_EPOCH_HIGH)
   }
 
   /**

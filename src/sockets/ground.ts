@@ -24,6 +24,12 @@ export interface Ground {
   readonly ended: Set<Stream>
   /** Streams to be rung when their millisecond is over (readiness.ts). */
   readonly owed: Set<Stream>
+  /** Send rings given up while a program held their lock. */
+  readonly writtenTo: {
+    readonly record: number
+    readonly generation: number
+    readonly offset: number
+  }[]
   /** By listener's record: connections that its backlog had no room for, oldest first. */
   readonly undelivered: Map<number, Stream[]>
   /**

@@ -1,7 +1,7 @@
 // Memory for a connection's rings: how much at first, when more, when it goes back.
 import { ENOBUFS } from '../base/errno.ts'
 import { CHUNK_MAX_LOG2 } from '../shm/chunks.ts'
-import { ABI_CHUNKS_OFFSET, ABI_REGION_SIZE } from '../shm/layout.ts'
+import { ABI_CHUNKS_OFFSET, ABI_REGION_SIZE, RECORD } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
 import { OPT_RCVBUF, OPT_SNDBUF } from './options.ts'
 import type { Stream } from './stream.ts'
@@ -62,18 +62,34 @@ export function growSend(ground: Ground, s: Stream, n: number): void {
   ground.chunks.free(old)
 }
 
+/** Readers that are copying just now fail and find no ring: its memory may be another's at once. */
 export function dropReceiveRing(ground: Ground, s: Stream): void {
   if (s.rx.size === 0) return
-  ground.chunks.free(s.rx.offset)
+  const { offset } = s.rx
   s.rx.remove()
   s.set(T.RX_GEOM, 0)
+  ground.chunks.free(offset)
 }
 
+/** A program that is writing just now goes on writing for a moment: then the memory is kept until it has left. */
 export function dropSendRing(ground: Ground, s: Stream): void {
   if (s.tx.size === 0) return
-  ground.chunks.free(s.tx.offset)
+  const { offset } = s.tx
   s.tx.remove()
   s.set(T.TX_GEOM, 0)
+  if (s.peek(RECORD.wlock) === 0 || s.state === T.CLOSING) ground.chunks.free(offset)
+  else ground.writtenTo.push({ record: s.index, generation: s.generation, offset })
+}
+
+/** Frees the send rings whose last writer has left meanwhile. */
+export function freeWritten(ground: Ground): void {
+  const waiting = ground.writtenTo.splice(0)
+  for (const w of waiting) {
+    const s = ground.streams[w.record]
+    const held = s !== undefined && s.generation === w.generation && s.peek(RECORD.wlock) !== 0
+    if (held) ground.writtenTo.push(w)
+    else ground.chunks.free(w.offset)
+  }
 }
 
 const wanted = (option: number, first: number) =>

@@ -42,7 +42,7 @@ import { expireWaits, waitFor } from './waits.ts'
 import type { Ground, SocketCounters } from './ground.ts'
 import { Names } from './names.ts'
 import { getOption, setOption } from './options.ts'
-import { growReceive, growSend } from './rings.ts'
+import { freeWritten, growReceive, growSend } from './rings.ts'
 import { ringOwed } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -100,6 +100,7 @@ export class Sockets implements TcpUser {
       timed: new Set(),
       ended: new Set(),
       owed: new Set(),
+      writtenTo: [],
       undelivered: new Map(),
       reclaimPort: port => this.#reclaimPort(port),
       tokenSize: options.tokenSize,
@@ -193,6 +194,7 @@ export class Sockets implements TcpUser {
       const s = ground.streams[index]
       if (s !== undefined) deliverWaiting(ground, s)
     }
+    freeWritten(ground)
     ground.chunks.trim((offset, size) => void libc.punchHole(this.#region.fd, offset, size))
   }
 
