@@ -19,6 +19,7 @@ const flags = '-std=c11 -D_GNU_SOURCE -O2 -D_FORTIFY_SOURCE=2 -g -Wall -Wextra -
 const TIME_LIMIT = 75_000
 
 interface Leg {
+  name?: string
   under?: 'ioth-run'
   /** What the programs connect to; undefined: 127.0.0.1. */
   ownAddress?: boolean
@@ -58,7 +59,8 @@ t.test('build', async t => {
   )
 })
 
-for (const name of orAll(Object.keys(legs)))
+// Over the node's own address only when asked for: the way is the same as over 127.0.0.1.
+for (const name of orAll(Object.keys(legs).filter(leg => leg !== 'address')))
   t.test(name, async t => {
     const leg = legs[name]!
     if (leg.under && !existsSync(IOTH_RUN))
@@ -68,7 +70,7 @@ for (const name of orAll(Object.keys(legs)))
     for (const [i, program] of chosenPrograms.entries()) {
       const address = `10.97.0.${i + 1}`
       t.test(program, async t =>
-        report(t, program, leg, address, {
+        report(t, program, { ...leg, name }, address, {
           ...env,
           ...(leg.ownAddress ? { TEST_ADDR: address } : {}),
         }),
@@ -103,9 +105,16 @@ async function report(t: Test, program: string, leg: Leg, address: string, env: 
 
 function judge(t: Test, leg: Leg, program: string, result: Result, diag: string[]) {
   const difference =
-    leg.under && differences.find(d => d.program === program && d.title === result.name)
+    leg.under &&
+    differences.find(
+      d =>
+        d.program === program &&
+        d.title === result.name &&
+        (d.legs === undefined || d.legs.includes(leg.name!)),
+    )
   if (result.skip) return void t.pass(result.name, { skip: String(result.skip) })
   if (!difference) return void t.ok(result.ok, result.name, { diag })
+  if (result.ok && difference.sometimes) return void t.pass(result.name)
   if (result.ok) return void t.fail(`${result.name}: differs no more, differences.ts lists it`)
   t.fail(result.name, { todo: difference.reason })
 }

@@ -132,13 +132,14 @@ export class ReceiveRing {
   }
 
   /**
-   * The program tells us (`rx_notify`) when it has read a quarter more: the window may be opened again. It looks at the
-   * word after it has moved head (preload/ring-read.c), so one that was passed meanwhile is set anew.
+   * The program tells us (`rx_notify`) when it has read `step` more, a quarter unless given: the window may be opened
+   * again. It looks at the word after it has moved head (preload/ring-read.c), so one that was passed meanwhile is set
+   * anew.
    */
-  askForNotice(): void {
+  askForNotice(step = (this.limit >>> 2) + 1): void {
     const word = this.#record + RECORD.rx_notify / 4
     for (let at = this.head; ((at - this.head) | 0) <= 0;) {
-      at = (this.head + (this.limit >>> 2) + 1) | 0
+      at = (this.head + step) | 0
       Atomics.store(this.#region.words, word, at)
     }
   }

@@ -52,6 +52,8 @@ export function pumpIn(s: Stream): PumpedIn {
     if (n <= 0) break
     s.set(T.DISCARD, s.get(T.DISCARD) - n)
   }
+  // As in ring mode a writer that found everything full goes on when there is room again, not with each byte.
+  if (s.tx.room * 3 < s.tx.limit && libc.inQueue(s.fd) > s.tx.room) return 'none'
   for (;;) {
     const n = s.tx.fillFrom(s.fd)
     if (n === -EAGAIN) break

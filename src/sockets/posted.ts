@@ -5,7 +5,7 @@ import { RECORD } from '../shm/layout.ts'
 import type { Call } from './calls.ts'
 import { failed, mayBeUnseen, probe } from './close.ts'
 import type { Ground } from './ground.ts'
-import { showRoom } from './readiness.ts'
+import { showEnd, showRoom } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { pump, refresh } from './transfer.ts'
@@ -18,7 +18,10 @@ export function work(ground: Ground, s: Stream): void {
   }
   if (s.swap(RECORD.closing, 0) >>> 0 === s.generation && mayBeUnseen(s))
     return probe(ground, s, true)
-  if (s.tcb < 0) return
+  if (s.tcb < 0) {
+    if (s.has(T.EOF) && !s.native && !s.has(T.SHOWN_EOF)) showEnd(s)
+    return
+  }
   const tcp = ground.stack.tcp
   if (s.native) pump(ground, s)
   else if (s.state === T.CONNECTED) {
@@ -27,6 +30,7 @@ export function work(ground: Ground, s: Stream): void {
     tcp.received(s.tcb, ground.now)
     if (s.rx.corrupt || s.tx.corrupt) return corrupt(ground, s)
     showRoom(ground, s)
+    if (s.has(T.EOF) && !s.has(T.SHOWN_EOF)) showEnd(s)
   }
 }
 

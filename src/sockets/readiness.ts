@@ -73,6 +73,10 @@ export function showEnd(s: Stream): void {
     if (s.has(T.SHOWN_EOF) || (s.rx.used > 0 && !s.has(T.SHUT_RD))) return
     s.mark(T.SHOWN_EOF)
     libc.shutdown(s.fd, libc.SHUT_WR)
+  } else if (!s.has(T.SHUT_RD) && s.rx.used > 0 && s.rx.head === 0) {
+    // After this shutdown nothing can be passed on natively any more, and a program that has not begun to read may be
+    // about to hand the socket to one that reads natively. Its first byte read shows the end.
+    s.rx.askForNotice(1)
   } else if (s.has(T.SHUT_WR)) shutBoth(s)
   else if (!s.has(T.SHOWN_EOF)) {
     s.mark(T.SHOWN_EOF)

@@ -247,6 +247,8 @@ export class Sockets implements TcpUser {
       ground.counters.staleCalls++
       return -EBADF
     }
+    // The program's end may have connected a moment ago.
+    if (s.fd < 0 && s.state === T.CONNECTED) this.poll(0)
     switch (call.op) {
       case A.OP_RETIRE:
         ground.counters.squattedNames++

@@ -3,7 +3,44 @@ export interface Difference {
   program: string
   title: string
   reason: string
+  /** Where it is so; everywhere under ioth-run unless given. */
+  legs?: string[]
+  /** A matter of timing: it may also end as on Linux. */
+  sometimes?: true
 }
 
 /** Known differences. One that is none any more fails the test: it is to be taken out. */
-export const differences: Difference[] = []
+export const differences: Difference[] = [
+  {
+    program: 'bind',
+    title: 'SO_REUSEPORT on both: one port for two listeners',
+    reason: 'groups of listeners on one port are not there yet',
+  },
+  {
+    program: 'recv',
+    title: 'SO_RCVLOWAT: recv() waits for that many',
+    reason: 'the value is kept and shown, recv() takes what there is',
+  },
+  {
+    program: 'poll',
+    title: 'only what is asked for is told, but for POLLHUP, POLLERR, POLLNVAL',
+    reason:
+      'an accepted socket that shuts down after its peer has shows no POLLHUP (src/sockets/readiness.ts)',
+    legs: ['ring', 'address'],
+  },
+  {
+    program: 'poll',
+    title: 'POLLOUT means that something can be sent',
+    reason:
+      'native mode: POLLOUT needs three quarters of the AF_UNIX buffer free, not a third of the send buffer',
+    legs: ['native'],
+    sometimes: true,
+  },
+  {
+    program: 'fcntl',
+    title: 'SIOCOUTQ: what the peer has no room for',
+    reason: 'native mode: nobody counts what the server holds between ring and socket',
+    legs: ['native'],
+    sometimes: true,
+  },
+]

@@ -93,7 +93,7 @@ function fill(tcb: Tcb, now: number): void {
   u32(84, pathMss(tcb))
   u32(88, 3)
   u32(92, us(rcv.rtt))
-  u32(96, rcv.space)
+  u32(96, rcv.space || rcv.mss * 10)
   u32(100, snd.totalRetrans)
   u64(104, deliveryRate(tcb))
   u64(112, Number.MAX_SAFE_INTEGER)
