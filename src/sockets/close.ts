@@ -37,7 +37,7 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
   if (how !== SHUT_WR) {
     s.mark(T.SHUT_RD)
     s.shareFlag(FLAG_SHUT_RD)
-    showEnd(s)
+    showEnd(ground, s)
   }
   if (how !== SHUT_RD && !s.has(T.SHUT_WR)) {
     s.mark(T.SHUT_WR)
@@ -45,7 +45,7 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
     if (s.native) pump(ground, s)
     else if (s.tcb >= 0) ground.stack.tcp.close(s.tcb, ground.now)
     showRoom(ground, s)
-    showEnd(s)
+    showEnd(ground, s)
   }
   return 0
 }
@@ -156,6 +156,7 @@ export function release(ground: Ground, s: Stream): void {
   for (const w of s.waiters.splice(0)) ground.calls.answer(w.block, 0)
   ground.timed.delete(s)
   ground.owed.delete(s)
+  ground.heldEnds.delete(s)
   closeEnd(s)
   dropReceiveRing(ground, s)
   dropSendRing(ground, s)

@@ -24,6 +24,8 @@ export interface Ground {
   readonly ended: Set<Stream>
   /** Streams to be rung when their millisecond is over (readiness.ts). */
   readonly owed: Set<Stream>
+  /** Ends of text not shown yet (readiness.ts), and until when at most, ms. */
+  readonly heldEnds: Map<Stream, number>
   /** Send rings given up while a program held their lock. */
   readonly writtenTo: {
     readonly record: number

@@ -26,7 +26,7 @@ export function takeRings(s: Stream): void {
 }
 
 /** From the receive ring into the program's socket, as much as it takes. True if anything moved. */
-export function pumpOut(s: Stream): boolean {
+export function pumpOut(ground: Ground, s: Stream): boolean {
   if (s.fd < 0 || s.has(T.DEAD) || s.has(T.DELIVERED | T.UNDELIVERED)) return false
   let moved = false
   for (;;) {
@@ -35,7 +35,7 @@ export function pumpOut(s: Stream): boolean {
     moved = true
   }
   if (moved) remember(s)
-  if (s.has(T.EOF) && s.rx.used === 0) showEnd(s)
+  if (s.has(T.EOF) && s.rx.used === 0) showEnd(ground, s)
   return moved
 }
 

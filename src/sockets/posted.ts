@@ -19,7 +19,7 @@ export function work(ground: Ground, s: Stream): void {
   if (s.swap(RECORD.closing, 0) >>> 0 === s.generation && mayBeUnseen(s))
     return probe(ground, s, true)
   if (s.tcb < 0) {
-    if (s.has(T.EOF) && !s.native && !s.has(T.SHOWN_EOF)) showEnd(s)
+    if (s.has(T.EOF) && !s.native && !s.has(T.SHOWN_EOF)) showEnd(ground, s)
     return
   }
   const tcp = ground.stack.tcp
@@ -30,7 +30,7 @@ export function work(ground: Ground, s: Stream): void {
     tcp.received(s.tcb, ground.now)
     if (s.rx.corrupt || s.tx.corrupt) return corrupt(ground, s)
     showRoom(ground, s)
-    if (s.has(T.EOF) && !s.has(T.SHOWN_EOF)) showEnd(s)
+    if (s.has(T.EOF) && !s.has(T.SHOWN_EOF)) showEnd(ground, s)
   }
 }
 

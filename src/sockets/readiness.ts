@@ -66,22 +66,49 @@ export function unplug(ground: Ground, s: Stream): void {
   libc.recv(s.fd, libc.scratch, ground.plug - 1, libc.MSG_DONTWAIT)
 }
 
-/** The peer sent FIN and all its text is published, or the program wants no more: IN and RDHUP; with our own FIN sent, HUP too. */
-export function showEnd(s: Stream): void {
+/** How long the end may be held back from a program that has not begun to read, ms. */
+const END_HELD_MS = 200
+
+/**
+ * The peer sent FIN and all its text is published, or the program wants no more: IN and RDHUP; with our own FIN sent, HUP
+ * too.
+ *
+ * After this shutdown nothing can be passed on natively any more, and a program that has not begun to read may be about
+ * to hand the socket to one that reads natively. So the end waits for its first read, but not for long: there are
+ * programs that look only for RDHUP.
+ */
+export function showEnd(ground: Ground, s: Stream): void {
   if (s.fd < 0 || !s.has(T.EOF | T.SHUT_RD)) return
   if (s.native) {
     if (s.has(T.SHOWN_EOF) || (s.rx.used > 0 && !s.has(T.SHUT_RD))) return
     s.mark(T.SHOWN_EOF)
     libc.shutdown(s.fd, libc.SHUT_WR)
-  } else if (!s.has(T.SHUT_RD) && s.rx.used > 0 && s.rx.head === 0) {
-    // After this shutdown nothing can be passed on natively any more, and a program that has not begun to read may be
-    // about to hand the socket to one that reads natively. Its first byte read shows the end.
+  } else if (!s.has(T.SHUT_RD) && s.rx.used > 0 && s.rx.head === 0 && isHeld(ground, s)) {
     s.rx.askForNotice(1)
   } else if (s.has(T.SHUT_WR)) shutBoth(s)
   else if (!s.has(T.SHOWN_EOF)) {
     s.mark(T.SHOWN_EOF)
     libc.shutdown(s.fd, libc.SHUT_WR)
   }
+}
+
+function isHeld(ground: Ground, s: Stream): boolean {
+  const until = ground.heldEnds.get(s)
+  if (until === undefined) ground.heldEnds.set(s, ground.now + END_HELD_MS)
+  return until === undefined || until > ground.now
+}
+
+/** Shows the ends that were held back long enough. When to come again, ms. */
+export function showHeldEnds(ground: Ground): number {
+  let next = Infinity
+  for (const [s, until] of ground.heldEnds) {
+    if (until > ground.now) next = Math.min(next, until)
+    else {
+      showEnd(ground, s)
+      ground.heldEnds.delete(s)
+    }
+  }
+  return next
 }
 
 /**

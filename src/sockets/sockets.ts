@@ -43,7 +43,7 @@ import type { Ground, SocketCounters } from './ground.ts'
 import { Names } from './names.ts'
 import { getOption, setOption } from './options.ts'
 import { freeWritten, growReceive, growSend } from './rings.ts'
-import { ringOwed } from './readiness.ts'
+import { ringOwed, showHeldEnds } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { isPosted, repairWork, takeWork } from './work.ts'
@@ -100,6 +100,7 @@ export class Sockets implements TcpUser {
       timed: new Set(),
       ended: new Set(),
       owed: new Set(),
+      heldEnds: new Map(),
       writtenTo: [],
       undelivered: new Map(),
       reclaimPort: port => this.#reclaimPort(port),
@@ -204,7 +205,8 @@ export class Sockets implements TcpUser {
     const { ground } = this
     const waits = ground.timed.size === 0 ? Infinity : expireWaits(ground)
     const tokens = ground.owed.size === 0 ? Infinity : ringOwed(ground)
-    return Math.min(waits, tokens)
+    const ends = ground.heldEnds.size === 0 ? Infinity : showHeldEnds(ground)
+    return Math.min(waits, tokens, ends)
   }
 
   /** Process `slot` has ended or begun anew: its locks are broken, its calls are nobody's. */

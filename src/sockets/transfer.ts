@@ -15,7 +15,7 @@ export function refresh(ground: Ground, s: Stream): void {
     else {
       if (s.rx.used > 0) showText(ground, s)
       showRoom(ground, s)
-      showEnd(s)
+      showEnd(ground, s)
     }
   }
 }
@@ -24,7 +24,7 @@ export function refresh(ground: Ground, s: Stream): void {
 export function pump(ground: Ground, s: Stream): void {
   const tcp = ground.stack.tcp
   if (s.state === T.CONNECTING || !plugSeen(ground, s)) return
-  if (pumpOut(s) && s.tcb >= 0) tcp.received(s.tcb, ground.now)
+  if (pumpOut(ground, s) && s.tcb >= 0) tcp.received(s.tcb, ground.now)
   switch (pumpIn(s)) {
     case 'more':
       if (s.tcb >= 0) tcp.send(s.tcb, ground.now, false)
@@ -64,7 +64,7 @@ export function connected(ground: Ground, s: Stream): void {
 /** Text has arrived and is published. */
 export function textArrived(ground: Ground, s: Stream): void {
   if (!s.native) showText(ground, s)
-  else if (pumpOut(s) && s.tcb >= 0) ground.stack.tcp.received(s.tcb, ground.now)
+  else if (pumpOut(ground, s) && s.tcb >= 0) ground.stack.tcp.received(s.tcb, ground.now)
 }
 
 /** The peer acknowledged: there is room in the send ring. */
@@ -78,5 +78,5 @@ export function endArrived(ground: Ground, s: Stream): void {
   s.mark(T.EOF)
   s.rx.end()
   if (s.native) textArrived(ground, s)
-  else showEnd(s)
+  else showEnd(ground, s)
 }
