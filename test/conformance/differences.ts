@@ -53,7 +53,8 @@ export const differences: Difference[] = [
   {
     program: 'epoll',
     title: 'registered before connect(), edge: EPOLLOUT when connected, then text as usual',
-    reason: 'native mode: the larger send buffer that a connected socket gets is an edge of its own',
+    reason:
+      'native mode: the larger send buffer that a connected socket gets is an edge of its own',
     legs: ['native'],
     sometimes: true,
   },
