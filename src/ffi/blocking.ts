@@ -1,10 +1,17 @@
 // Host calls that may block for long, off the loop: ffi-rs runs them on a thread of libuv's pool.
+//
+// Arguments are plain numbers, memory goes by its address: ffi-rs 1.3 frees the copy that it makes of a byte array once too
+// often when the call runs in another thread (MALLOC_PERTURB_=165 shows it within seconds).
 import { DataType, load, open } from 'ffi-rs'
+import * as libc from './libc.ts'
 
 let opened = false
 
-/** struct pollfd; held for ever, since the thread that polls writes into it while nothing of JavaScript looks. */
-const pollfd = Buffer.alloc(8)
+/** struct pollfd, in memory that nothing moves or frees: the thread that polls writes into it. */
+const POLLFD_SIZE = 8
+const address = libc.mmap(-1, POLLFD_SIZE)
+if (address < 0) throw new Error(`no memory for poll (errno ${-address})`)
+const pollfd = new DataView(libc.view(address, POLLFD_SIZE))
 
 /**
  * Sleeps until `fd` is readable or has hung up (poll(2) on one descriptor, an epoll one if there are several).
@@ -13,14 +20,14 @@ const pollfd = Buffer.alloc(8)
 export async function waitReadable(fd: number): Promise<number> {
   if (!opened) open({ library: 'libc', path: 'libc.so.6' })
   opened = true
-  pollfd.writeInt32LE(fd, 0)
-  pollfd.writeInt16LE(1, 4)
+  pollfd.setInt32(0, fd, true)
+  pollfd.setInt16(4, libc.POLLIN, true)
   return load({
     library: 'libc',
     funcName: 'poll',
     retType: DataType.I32,
-    paramsType: [DataType.U8Array, DataType.I32, DataType.I32],
-    paramsValue: [pollfd, 1, -1],
+    paramsType: [DataType.I64, DataType.I32, DataType.I32],
+    paramsValue: [address, 1, -1],
     runInNewThread: true,
   })
 }
