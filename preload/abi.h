@@ -4,6 +4,8 @@
  * One region (a sealed, sparse memfd) per stack. Only offsets, never pointers. "Server's" words are
  * written by the stack server alone and never read back by it; "program's" words are written by the
  * shim, and the server copies and checks each one. Every struct starts on a cache line. */
+/* Laid out by hand, as the tables that they are. */
+/* clang-format off */
 #ifndef IOTH_ABI_H
 #define IOTH_ABI_H
 

@@ -1,6 +1,8 @@
 /* The shim's only private header. The essay on fds is in fdtab.c, on rings in ring.c, on waking in
  * doorbell.c, on the two modes in native.c. Functions return >= 0 or a negative errno; ret() makes
  * that libc's -1 and errno at the edge. */
+/* Laid out by hand, as the tables that they are. */
+/* clang-format off */
 #ifndef IOTH_H
 #define IOTH_H
 

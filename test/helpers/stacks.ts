@@ -33,14 +33,7 @@ export class Program implements TcpUser {
   }
 
   listen(local: string, port: number): number {
-    return this.stack.tcp.listen(
-      addr(local),
-      port,
-      local.includes(':') ? 6 : 4,
-      false,
-      port,
-      DEFAULTS,
-    )
+    return this.stack.tcp.listen(addr(local), port, false, port, DEFAULTS)
   }
 
   write(connection: Connection, text: Uint8Array | string, now: number): void {

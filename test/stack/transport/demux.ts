@@ -46,12 +46,12 @@ t.test('Demux, IPv6: every word counts', async t => {
   demux.add(0)
   t.equal(find(V6, 80, r, 1000), 0)
   for (const other of [
-    [9, 2, 3, 4],
-    [1, 9, 3, 4],
-    [1, 2, 9, 4],
-    [1, 2, 3, 9],
-  ] as const)
-    t.equal(find(V6, 80, new Address(...other), 1000), -1)
+    new Address(9, 2, 3, 4),
+    new Address(1, 9, 3, 4),
+    new Address(1, 2, 9, 4),
+    new Address(1, 2, 3, 9),
+  ])
+    t.equal(find(V6, 80, other, 1000), -1)
 })
 
 t.test('Demux.find() after remove(): not from memory', async t => {
