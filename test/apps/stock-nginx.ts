@@ -53,7 +53,9 @@ function why(): string | false {
   return false
 }
 
-const usesStock = (pid: string) => existsSync(PID) && readFileSync(PID, 'latin1').trim() === pid
+function usesStock(pid: string): boolean {
+  return existsSync(PID) && readFileSync(PID, 'latin1').trim() === pid
+}
 
 function nameOf(pid: string): string {
   try {
