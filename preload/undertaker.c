@@ -212,7 +212,8 @@ static void keep_log(int dir, const char *stack)
 	char kept[64];
 	struct stat st;
 
-	if (fstatat(dir, "log", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
+	if (fstatat(dir, "log", &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size == 0)
 		return;
 	snprintf(kept, sizeof(kept), "../../%s.log", stack);
 	renameat(dir, "log", dir, kept);

@@ -42,7 +42,8 @@ for (const shell of shells) {
     t.ok(own, 'its own pid, which Node keeps')
     t.equal(limit, '300')
     t.equal(Number(`0x${blocked}`), 0)
-    t.equal(Number(`0x${ignored}`), 3)
+    // 32 and 33, libc's own, are as whoever started the test left them.
+    t.equal(Number(`0x${ignored}`) & 0x7fffffff, 3)
     for (const fd of ['0', '1', '2', '3']) t.ok(fds.includes(fd), fd)
   })
 
