@@ -34,6 +34,7 @@ export async function scribble(t: Test, seed: number, ms: number, megabytes: num
     await delay(100)
   }
   t.ok(asked > 0, `it answered ${asked} times`)
+  scribbler.child.stdin!.end()
   t.match(await scribbler.ends(20_000), { status: 0, stdout: 'scribbling\nenough\n' })
   t.notMatch(log, /does not answer/, 'the stack thread does not hang')
   t.comment(`replaced ${log.match(/^stack thread: /gm)?.length ?? 0} times\n${log}`)
