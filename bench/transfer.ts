@@ -68,7 +68,19 @@ async function nginx(name: string, listen: string, prefix: string[]): Promise<vo
 
 /** MB/s (2^20) that wget reports. */
 async function wget(url: string, prefix: string[]): Promise<number> {
-  const words = [...prefix, 'wget', '-t', '1', '-T', '20', '--no-proxy', '-O', '/dev/null', url]
+  const words = [
+    ...prefix,
+    'wget',
+    '-t',
+    '1',
+    '-T',
+    '20',
+    '--no-proxy',
+    '--progress=dot:giga',
+    '-O',
+    '/dev/null',
+    url,
+  ]
   const child = spawn(words[0], words.slice(1), { env, stdio: ['ignore', 'ignore', 'pipe'] })
   let text = ''
   child.stderr.setEncoding('utf8').on('data', more => (text += more))
