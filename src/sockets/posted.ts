@@ -5,7 +5,7 @@ import { RECORD } from '../shm/layout.ts'
 import type { Call } from './calls.ts'
 import { failed, mayBeUnseen, probe } from './close.ts'
 import type { Ground } from './ground.ts'
-import { showEnd, showRoom } from './readiness.ts'
+import { endDead, showEnd, showRoom } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { pump, refresh } from './transfer.ts'
@@ -18,6 +18,7 @@ export function work(ground: Ground, s: Stream): void {
   }
   if (s.swap(RECORD.closing, 0) >>> 0 === s.generation && mayBeUnseen(s))
     return probe(ground, s, true)
+  if (s.has(T.DEAD)) endDead(s)
   if (s.tcb < 0) {
     if (s.has(T.EOF) && !s.native && !s.has(T.SHOWN_EOF)) showEnd(ground, s)
     return

@@ -63,6 +63,7 @@ export function showRoom(ground: Ground, s: Stream): void {
 export function unplug(ground: Ground, s: Stream): void {
   if (s.fd < 0 || s.native || s.peek(RECORD.plugged) === 0) return
   if (s.swap(RECORD.plugged, 0) === 0) return
+  s.unmark(T.AWAITS_PLUG)
   libc.recv(s.fd, libc.scratch, ground.plug - 1, libc.MSG_DONTWAIT)
 }
 
@@ -147,6 +148,8 @@ export function showDead(ground: Ground, s: Stream, errno: number): void {
 /** Closes or shuts the server's end of a dead connection, in native mode after all that arrived was passed on. */
 export function endDead(s: Stream): void {
   if (s.fd < 0 || (s.native && s.rx.used > 0)) return
+  // Closed before the plug lies in it, it would show no error; work is posted when it does.
+  if (s.has(T.AWAITS_PLUG) && s.peek(RECORD.plugged) === 0) return
   if (s.has(T.OWN_NAME)) {
     libc.close(s.fd)
     s.set(T.FD, -1)
