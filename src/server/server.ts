@@ -89,6 +89,8 @@ export class Server {
   #life = -1
   #launched = false
   #draining = false
+  /** Slots that the stack thread has been told of and has not freed yet. */
+  readonly #ended = new Set<number>()
   #replacements: number[] = []
 
   /** Memory, names, directory. Throws a UserError if there can be none. */
@@ -105,6 +107,7 @@ export class Server {
     this.#region.words[REGION.plug / 4] = kernel.plug
     this.#sessions = new Sessions(this.#epoll, this.#region.fd, this.#token, options.faults, {
       slotEnded: slot => {
+        this.#ended.add(slot)
         this.#tell({ type: 'slotEnded', slot })
         if (this.#life < 0 && this.#launched && this.#sessions.count === 0) this.#drain()
       },
@@ -205,6 +208,7 @@ export class Server {
       port1.on('message', (message: FromThread) => {
         if (message.type === 'ready') resolve()
         else if (message.type === 'portLost') void this.#rejoin()
+        else if (message.type === 'slotFreed') this.#ended.delete(message.slot)
         else this.end(0)
       })
       worker.once('error', error => {
@@ -213,6 +217,8 @@ export class Server {
         this.#replaceThread(error)
       })
     })
+    // What a thread was told shortly before it failed died with it.
+    for (const slot of this.#ended) this.#tell({ type: 'slotEnded', slot })
     if (this.#draining) this.#tell({ type: 'drain' })
   }
 

@@ -46,4 +46,6 @@ export type FromThread =
   | { readonly type: 'ready' }
   /** The switch is gone, or broke the rules. */
   | { readonly type: 'portLost' }
+  /** What slot `slot` held is free. */
+  | { readonly type: 'slotFreed'; readonly slot: number }
   | { readonly type: 'drained' }

@@ -156,7 +156,7 @@ class StackThread {
       if (got === undefined) return
       const { message } = got
       if (message.type === 'port') this.#usePort(message.numbers)
-      else if (message.type === 'slotEnded') this.#sockets.slotEnded(message.slot)
+      else if (message.type === 'slotEnded') this.#freeSlot(message.slot)
       else if (message.type === 'drain') this.#drain()
       else if (message.kind === 'throw') throw new Error('thrown as a test asked')
       else for (;;);
@@ -180,6 +180,11 @@ class StackThread {
     this.#sockets.unwatch(plug.controlFd)
     plug.close()
     this.#tell({ type: 'portLost' })
+  }
+
+  #freeSlot(slot: number): void {
+    this.#sockets.slotEnded(slot)
+    this.#tell({ type: 'slotFreed', slot })
   }
 
   #drain(): void {

@@ -94,6 +94,57 @@ t.test('programs asleep in accept, recv, epoll_wait and send do not notice', asy
   await nothingLeft(t, env)
 })
 
+/** Four processes share one connection and echo it; each line on standard input kills one and starts another. */
+const mortals = `
+import os, signal, socket, sys
+s = socket.create_server(('', 80)); print('ready', flush=True)
+c, _ = s.accept()
+def copy():
+    while piece := c.recv(4096): c.sendall(piece)
+    os._exit(0)
+def begin():
+    pid = os.fork()
+    if pid == 0: copy()
+    return pid
+pids = [begin() for _ in range(4)]
+print('echoing', flush=True)
+while sys.stdin.readline():
+    os.kill(pids[0], signal.SIGKILL); os.waitpid(pids.pop(0), 0); pids.append(begin())
+    print('killed', flush=True)
+for pid in pids: os.waitpid(pid, 0)
+print('end', flush=True)`
+
+const talker = `
+import socket, sys, threading
+c = socket.create_connection(('10.0.0.5', 80)); stop = threading.Event()
+def write():
+    while not stop.is_set(): c.sendall(bytes(100000))
+    c.shutdown(socket.SHUT_WR)
+threading.Thread(target=write).start()
+threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
+total = 0
+while piece := c.recv(1 << 20): total += len(piece)
+print(total > 0)`
+
+t.test('processes that die while the stack thread is replaced: what they held is free', async t => {
+  const env = faulty(t)
+  const server = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', mortals], { env })
+  await server.says(/ready/)
+  const stack = await stackServerOf(env, server.pid)
+  const client = iothStart(t, ['--ip', '10.0.0.6', PYTHON, '-c', talker], { env })
+  await server.says(/echoing/)
+  for (let i = 1; i <= 8; i++) {
+    t.equal(injectFault(stack, 'throw'), 0)
+    server.child.stdin!.write('kill\n')
+    await server.says(new RegExp(`(killed\n){${i}}`))
+  }
+  client.child.stdin!.end('stop\n')
+  server.child.stdin!.end()
+  t.match(await client.ends(), { status: 0, stdout: 'True\n', stderr: '' })
+  t.match(await server.ends(), { status: 0, stdout: /end\n$/, stderr: '' })
+  await nothingLeft(t, env)
+})
+
 t.test('a stack thread that never comes back: errors within seconds, no program hangs', async t => {
   const env = faulty(t)
   const moving = await transfer(t, env, 2000)
