@@ -90,6 +90,8 @@ class Arriving implements Packet {
   length = 0
   readonly checksumValid = true
   readonly loopback = false
+  readonly tos = 0
+  readonly ttl = 64
   private readonly wire: Wire
   constructor(wire: Wire) {
     this.wire = wire

@@ -8,6 +8,8 @@ export const IPV4_MAX_HEADER_LEN = 60
 /** The largest datagram: totalLength has 16 bits. */
 export const IPV4_MAX_DATAGRAM = 65535
 
+/** DSCP (RFC 2474) and ECN (RFC 3168). */
+export const IPV4_TOS = 1
 export const IPV4_TOTAL_LENGTH = 2
 export const IPV4_ID = 4
 export const IPV4_FRAGMENT = 6
@@ -120,15 +122,17 @@ export function emitIpv4(
   protocol: number,
   src: number,
   dst: number,
+  tos = 0,
 ): void {
-  writeU16(bytes, at, 0x4500)
+  const first = 0x4500 | tos
+  writeU16(bytes, at, first)
   writeU16(bytes, at + IPV4_TOTAL_LENGTH, totalLength)
   writeU16(bytes, at + IPV4_ID, id)
   writeU16(bytes, at + IPV4_FRAGMENT, fragment)
   const ttlProtocol = (ttl << 8) | protocol
   writeU16(bytes, at + IPV4_TTL, ttlProtocol)
   const addresses = (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff)
-  writeU16(bytes, at + 10, finish(0x4500 + totalLength + id + fragment + ttlProtocol + addresses))
+  writeU16(bytes, at + 10, finish(first + totalLength + id + fragment + ttlProtocol + addresses))
   writeU32(bytes, at + IPV4_SRC, src)
   writeU32(bytes, at + IPV4_DST, dst)
 }

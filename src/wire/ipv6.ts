@@ -16,7 +16,7 @@ export const isWholeIpv6 = (bytes: Uint8Array, at: number, length: number): bool
   bytes[at] >>> 4 === 6 &&
   IPV6_HEADER_LEN + u16(bytes, at + IPV6_PAYLOAD_LENGTH) <= length
 
-/** Writes a header at `at`: traffic class and flow label 0. */
+/** Writes a header at `at`. */
 export function emitIpv6(
   bytes: Uint8Array,
   at: number,
@@ -25,8 +25,10 @@ export function emitIpv6(
   hopLimit: number,
   src: Address,
   dst: Address,
+  trafficClass = 0,
+  flowLabel = 0,
 ): void {
-  writeU32(bytes, at, 0x60000000)
+  writeU32(bytes, at, 0x60000000 | (trafficClass << 20) | flowLabel)
   writeU16(bytes, at + IPV6_PAYLOAD_LENGTH, payloadLength)
   bytes[at + IPV6_NEXT_HEADER] = nextHeader
   bytes[at + IPV6_HOP_LIMIT] = hopLimit

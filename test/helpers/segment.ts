@@ -126,6 +126,8 @@ export class FakePacket implements Packet {
   length = 0
   checksumValid = true
   loopback = false
+  tos = 0
+  ttl = 64
   from = new Address(0, 0, 0, 0)
   to = new Address(0, 0, 0, 0)
 

@@ -110,3 +110,10 @@ for (const [what, options, want] of [
     bytes.set(options, IPV4_HEADER_LEN)
     t.equal(ipv4Options(bytes, 0, IPV4_HEADER_LEN + options.length), want)
   })
+
+t.test('emitIpv4() with DSCP and ECN bits sums those, too', async t => {
+  const bytes = new Uint8Array(20)
+  emitIpv4(bytes, 0, 20, 0, 0, 64, 6, ip('10.0.0.1'), ip('10.0.0.2'), 0xb9)
+  t.equal(bytes[1], 0xb9)
+  t.equal(checksum(bytes, 0, 20), 0)
+})

@@ -26,3 +26,9 @@ t.test('isWholeIpv6() refuses another version and every truncation', async t => 
   bytes[0] = 0x45
   t.notOk(isWholeIpv6(bytes, 0, 60))
 })
+
+t.test('emitIpv6() with a traffic class and a flow label', async t => {
+  const bytes = new Uint8Array(40)
+  emitIpv6(bytes, 0, 0, 59, 64, addr('::1'), addr('::1'), 0xb9, 0xfedcb)
+  t.equal(Buffer.from(bytes.subarray(0, 4)).toString('hex'), '6b9fedcb')
+})

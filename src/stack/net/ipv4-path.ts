@@ -9,7 +9,7 @@ import type { Nic } from '../link/nic.ts'
 import type { NetCounters } from './counters.ts'
 import type { Path } from './path.ts'
 
-const TTL = 64
+const DEFAULT_TTL = 64
 
 /** What paths share: one stack's way out. */
 export interface Ipv4Output {
@@ -75,9 +75,9 @@ export class Ipv4Path implements Path {
     return at + IPV4_HEADER_LEN
   }
 
-  close(length: number, gsoSize: number, checksumOffset: number): void {
+  close(length: number, gsoSize: number, checksumOffset: number, tos = 0, ttl = DEFAULT_TTL): void {
     const total = IPV4_HEADER_LEN + length
-    if (this.target === 'fragments') return this.closeFragments(length, checksumOffset)
+    if (this.target === 'fragments') return this.closeFragments(length, checksumOffset, tos, ttl)
     // The mtu became smaller since the sender chose this length.
     if (this.target === 'nowhere' || (total > this.mtu && gsoSize === 0)) {
       this.output.counters.tooBig++
@@ -94,7 +94,7 @@ export class Ipv4Path implements Path {
     // The id means something only where there may be fragments (RFC 6864 section 4.1).
     const id = this.df ? 0 : this.output.random() & 0xffff
     const flags = this.df ? IPV4_DF : 0
-    emitIpv4(bytes, at, total, id, flags, TTL, this.protocol, this.src.d, this.dst.d)
+    emitIpv4(bytes, at, total, id, flags, ttl, this.protocol, this.src.d, this.dst.d, tos)
     this.output.counters.packetsOut++
     nic.close(this.neighbor, total, total > this.mtu ? gsoSize : 0, checksumStart, checksumOffset)
   }
@@ -120,7 +120,7 @@ export class Ipv4Path implements Path {
   }
 
   /** RFC 791 "Fragmentation": all but the last carry a multiple of eight bytes. */
-  private closeFragments(length: number, checksumOffset: number): void {
+  private closeFragments(length: number, checksumOffset: number, tos: number, ttl: number): void {
     const { nic, output, mtu } = this
     const { counters, scratch } = output
     if (checksumOffset >= 0) this.sum(IPV4_HEADER_LEN, length, checksumOffset)
@@ -138,7 +138,7 @@ export class Ipv4Path implements Path {
       nic.bytes.set(scratch.subarray(from, from + n), at + IPV4_HEADER_LEN)
       const word = (offset + n < length ? IPV4_MF : 0) | (offset >> 3)
       const total = IPV4_HEADER_LEN + n
-      emitIpv4(nic.bytes, at, total, id, word, TTL, this.protocol, this.src.d, this.dst.d)
+      emitIpv4(nic.bytes, at, total, id, word, ttl, this.protocol, this.src.d, this.dst.d, tos)
       counters.fragmentsOut++
       nic.close(this.neighbor, total, 0, 0, 0)
     }

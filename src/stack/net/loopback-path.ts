@@ -5,7 +5,7 @@ import { LOOPBACK_MTU } from '../link/loopback.ts'
 import type { Loopback } from '../link/loopback.ts'
 import type { Path } from './path.ts'
 
-const TTL = 64
+const DEFAULT_TTL = 64
 
 /** From the stack to itself, IPv4 or IPv6: no neighbor, no checksum, no fragments. */
 export class LoopbackPath implements Path {
@@ -35,11 +35,11 @@ export class LoopbackPath implements Path {
     return this.at < 0 ? -1 : this.at + this.headerLength
   }
 
-  close(length: number): void {
+  close(length: number, _gsoSize = 0, _checksumOffset = -1, tos = 0, ttl = DEFAULT_TTL): void {
     const { bytes, at, src, dst, protocol, headerLength } = this
     if (headerLength === IPV4_HEADER_LEN)
-      emitIpv4(bytes, at, headerLength + length, 0, IPV4_DF, TTL, protocol, src.d, dst.d)
-    else emitIpv6(bytes, at, length, protocol, TTL, src, dst)
+      emitIpv4(bytes, at, headerLength + length, 0, IPV4_DF, ttl, protocol, src.d, dst.d, tos)
+    else emitIpv6(bytes, at, length, protocol, ttl, src, dst, tos)
     this.loopback.close(headerLength + length, headerLength === IPV4_HEADER_LEN ? 4 : 6)
   }
 

@@ -1,7 +1,7 @@
-import { i32 } from '../../base/bytes.ts'
+import { i32, u16 } from '../../base/bytes.ts'
 import { Address } from '../../wire/address.ts'
-import { IPV4_DST, IPV4_SRC } from '../../wire/ipv4.ts'
-import { IPV6_DST, IPV6_SRC } from '../../wire/ipv6.ts'
+import { IPV4_DST, IPV4_SRC, IPV4_TOS, IPV4_TTL } from '../../wire/ipv4.ts'
+import { IPV6_DST, IPV6_HOP_LIMIT, IPV6_SRC } from '../../wire/ipv6.ts'
 import type { Packet } from './path.ts'
 
 /** The Packet that IP shows to protocols: filled in anew for each datagram. */
@@ -13,6 +13,15 @@ export class ArrivedPacket implements Packet {
   length = 0
   checksumValid = false
   loopback = false
+
+  get tos(): number {
+    if (this.family === 4) return this.bytes[this.ip + IPV4_TOS]
+    return (u16(this.bytes, this.ip) >>> 4) & 0xff
+  }
+
+  get ttl(): number {
+    return this.bytes[this.ip + (this.family === 4 ? IPV4_TTL : IPV6_HOP_LIMIT)]
+  }
 
   srcWord(i: number): number {
     return this.word(this.family === 4 ? IPV4_SRC : IPV6_SRC, i)

@@ -24,9 +24,10 @@ export interface Path {
   open(length: number): number
   /**
    * Completes and sends. `checksumOffset`: where the transport checksum lies in the transport header; -1: there is none.
-   * `gsoSize`: text bytes per segment when the datagram is longer than mtu, else 0.
+   * `gsoSize`: text bytes per segment when the datagram is longer than mtu, else 0. `tos`: DSCP and ECN bits (the traffic
+   * class), 0 unless given. `ttl`: the time to live (hop limit), 64 unless given.
    */
-  close(length: number, gsoSize: number, checksumOffset: number): void
+  close(length: number, gsoSize: number, checksumOffset: number, tos?: number, ttl?: number): void
   /** The peer showed that it hears us (RFC 4861 7.3.1): the neighbor is reachable. */
   confirm(now: number): void
 }
@@ -42,6 +43,9 @@ export interface Packet {
   readonly length: number
   /** The transport checksum needs no check. */
   readonly checksumValid: boolean
+  /** DSCP and ECN bits (traffic class); time to live (hop limit). */
+  readonly tos: number
+  readonly ttl: number
   /** Arrived over loopback. */
   readonly loopback: boolean
   /** Addresses as words, no allocation: word(0..3) of source and destination (v4-mapped for IPv4). */

@@ -267,3 +267,17 @@ t.test('datagrams that may be fragmented have ids that nobody can foretell', asy
 t.test('a datagram of more than 65,535 bytes is the caller’s mistake', async t => {
   t.throws(() => way({ protocol: 17 }).path.open(65_516), RangeError)
 })
+
+for (const length of [20, 3000])
+  t.test(`close() of ${length} bytes with tos and ttl: in every packet`, async t => {
+    const { path, sink } = way({ protocol: 17 })
+    path.open(length)
+    path.close(length, 0, -1, 0xb8, 3)
+    const frames = sink.take()
+    t.ok(frames.length >= 1)
+    for (const frame of frames) {
+      t.equal(frame.bytes[15], 0xb8)
+      t.equal(ipOf(frame).ttl, 3)
+      t.equal(checksum(frame.bytes, 14, 20), 0)
+    }
+  })
