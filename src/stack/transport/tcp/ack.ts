@@ -2,8 +2,8 @@
 import { FIN } from '../../../wire/tcp.ts'
 import { challenge } from './challenge.ts'
 import { finAcknowledged } from './closing.ts'
-import { onAdvance, onDuplicate } from './congestion.ts'
 import { effectiveMss, tsClock } from './emit.ts'
+import { onAdvance, onDuplicate } from './recovery.ts'
 import { backedOff, sample } from './rtt.ts'
 import { takeSacks, trimSacks } from './sack.ts'
 import type { Segment } from './segment.ts'
@@ -31,7 +31,7 @@ export function takeAck(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean 
   if (snd.una === snd.max) return true
   const news = tcb.has(F_SACK) && seg.options.sackCount > 0 && takeSacks(tcb, seg)
   if (news || (seg.textLength === 0 && !seg.has(FIN) && !moved))
-    onDuplicate(tcp, tcb, effectiveMss(tcb))
+    onDuplicate(tcp, tcb, effectiveMss(tcb), now)
   return true
 }
 
@@ -71,7 +71,7 @@ function advance(tcp: Tcp, tcb: Tcb, seg: Segment, acked: number, now: number): 
   tcb.path!.confirm(now)
   trimSacks(tcb)
   if (tcb.has(F_SACK) && seg.options.sackCount > 0) takeSacks(tcb, seg)
-  onAdvance(tcb, acked, effectiveMss(tcb))
+  onAdvance(tcb, acked, effectiveMss(tcb), now)
   if (text > 0) {
     tcp.raise(tcb, EV_ROOM)
     askForRoom(tcp, tcb)

@@ -1,14 +1,39 @@
-// Congestion control: slow start and congestion avoidance (RFC 5681, initial window of RFC 6928), recovery from loss by
-// NewReno (RFC 6582) or with SACK (RFC 6675). Bytes acknowledged count, not acknowledgments (RFC 3465), so neither
-// splitting an acknowledgment nor merging many changes what the peer is given.
-import { R_FAST, R_LOSS, R_NONE, F_CWND_LIMITED, F_RESEND, F_SACK, type Tcb } from './tcb.ts'
-import { stopTiming } from './rtt.ts'
-import { DUP_THRESH, forgetSacks, hasSacks, lostEdge } from './sack.ts'
-import { after, before, diff } from './seq.ts'
-import type { Tcp } from './tcp.ts'
+// Congestion control: how much may be in the network. Here is what all algorithms share: initial window (RFC 6928), slow
+// start (RFC 5681), the places where they are asked. How cwnd grows past ssthresh, and how far it falls, is an
+// algorithm's, which the record names by number. Entering and leaving recovery is recovery.ts's.
+// Bytes acknowledged count, not acknowledgments (RFC 3465), so neither splitting an acknowledgment nor merging many
+// changes what the peer is given.
+import { newReno } from './newreno.ts'
+import { diff } from './seq.ts'
+import { F_CWND_LIMITED, type Tcb } from './tcb.ts'
 
 /** No cwnd is larger: windows end at 2^30. */
-const CWND_MAX = 1 << 30
+export const CWND_MAX = 1 << 30
+
+/** What a congestion control algorithm is asked. What it remembers lies in the record. */
+export interface Algorithm {
+  /** Linux's name for it: TCP_CONGESTION. */
+  readonly name: string
+  /** A connection begins, or takes up this algorithm: its words in the record. */
+  start(tcb: Tcb): void
+  /** Congestion avoidance: `acked` bytes were newly acknowledged, cwnd was in use. */
+  avoid(tcb: Tcb, acked: number, mss: number, now: number): void
+  /** Congestion, with `flight` bytes on their way. The new ssthresh; cwnd is not its business. */
+  reduce(tcb: Tcb, flight: number, mss: number, now: number): number
+  /** After reduce(): it was a retransmission timeout, cwnd is a segment now. */
+  timeout(tcb: Tcb): void
+  /** What reduce() was last told was not so. cwnd and ssthresh are what they were. */
+  undo(tcb: Tcb): void
+  /** Text is sent after `idle` ms of nothing on its way. */
+  resume(tcb: Tcb, idle: number): void
+}
+
+/** By the number in the record. */
+const ALGORITHMS: readonly Algorithm[] = [newReno]
+
+export const isAlgorithm = (n: number): boolean => ALGORITHMS[n] !== undefined
+
+const algorithm = (tcb: Tcb): Algorithm => ALGORITHMS[tcb.snd.congestion]
 
 /** IW (RFC 6928). */
 export const initialWindow = (mss: number): number => Math.min(10 * mss, Math.max(2 * mss, 14600))
@@ -19,94 +44,51 @@ export function startCongestion(tcb: Tcb, mss: number): void {
   // RFC 5681 section 3.1: a lost SYN makes it one segment.
   snd.cwnd = snd.retries > 0 ? mss : initialWindow(mss)
   snd.ssthresh = CWND_MAX
-  snd.recover = snd.una
-  snd.highRxt = snd.una
-  snd.recovery = R_NONE
+  algorithm(tcb).start(tcb)
 }
 
-/** `acked` bytes are newly acknowledged, SND.UNA has moved. */
-export function onAdvance(tcb: Tcb, acked: number, mss: number): void {
-  const { snd } = tcb
-  const fresh = !after(snd.highRxt, snd.una)
-  snd.dupAcks = 0
-  if (fresh) snd.highRxt = snd.una
-  if (snd.recovery === R_NONE) return grow(tcb, acked, acked, mss)
-  if (!before(snd.una, snd.recover)) return endRecovery(tcb, acked, mss)
-  if (snd.recovery === R_LOSS) return grow(tcb, acked, 2 * mss, mss)
-  // A partial acknowledgment (RFC 6582 section 3.2 step 5): the next hole is at SND.UNA.
-  if (!tcb.has(F_SACK) || fresh) tcb.mark(F_RESEND)
-  if (!tcb.has(F_SACK)) snd.cwnd = Math.max(mss, snd.cwnd - acked + (acked >= mss ? mss : 0))
-}
-
-/** An acknowledgment that says that text got through, but not the next in order. */
-export function onDuplicate(tcp: Tcp, tcb: Tcb, mss: number): void {
-  const { snd } = tcb
-  snd.dupAcks++
-  if (snd.recovery === R_FAST && !tcb.has(F_SACK)) snd.cwnd = Math.min(CWND_MAX, snd.cwnd + mss)
-  if (snd.recovery !== R_NONE) return
-  const lost = tcb.has(F_SACK) && hasSacks(tcb) && after(lostEdge(tcb, mss), snd.una)
-  if (snd.dupAcks < DUP_THRESH && !lost) return
-  tcp.counters.fastRecoveries++
-  snd.ssthresh = halfFlight(tcb, mss)
-  snd.cwnd = tcb.has(F_SACK) ? snd.ssthresh : snd.ssthresh + DUP_THRESH * mss
-  snd.caCount = 0
-  snd.recover = snd.max
-  snd.highRxt = snd.una
-  snd.recovery = R_FAST
-  stopTiming(tcb)
-  tcb.mark(F_RESEND)
-}
-
-/** The retransmission timer expired (RFC 5681 section 3.1, equation 4; RFC 6582 section 4; RFC 6675 section 5.1). */
-export function onTimeout(tcb: Tcb, mss: number): void {
-  const { snd } = tcb
-  if (snd.recovery !== R_LOSS) snd.ssthresh = halfFlight(tcb, mss)
-  // The scoreboard tells what need not go again; if it led to a second timeout, it is not to be believed (RFC 2018).
-  else forgetSacks(tcb)
-  snd.cwnd = mss
-  snd.caCount = 0
-  snd.dupAcks = 0
-  snd.recovery = R_LOSS
-  snd.recover = snd.max
-  snd.highRxt = snd.una
-  snd.nxt = snd.una
-  tcb.unmark(F_RESEND)
-  stopTiming(tcb)
-}
-
-/** Nothing was sent for longer than RTO: what was learned of the path is old (RFC 5681 section 4.1). */
-export function afterIdle(tcb: Tcb, mss: number): void {
-  const { snd } = tcb
-  snd.cwnd = Math.min(snd.cwnd, initialWindow(mss))
-  snd.caCount = 0
-}
-
-function grow(tcb: Tcb, acked: number, most: number, mss: number): void {
+/** `acked` bytes are newly acknowledged, and not in fast recovery. */
+export function growCwnd(tcb: Tcb, acked: number, mss: number, now: number): void {
   const { snd } = tcb
   // Not while something else than cwnd holds us back (RFC 7661).
   if (!tcb.has(F_CWND_LIMITED)) return
   if (snd.cwnd < snd.ssthresh) {
-    snd.cwnd = Math.min(CWND_MAX, snd.cwnd + Math.min(acked, most))
-    return
+    // An acknowledgment of much may lead out of slow start: the rest of it counts as in congestion avoidance.
+    const most = Math.min(acked, snd.ssthresh - snd.cwnd, CWND_MAX - snd.cwnd)
+    snd.cwnd += most
+    acked -= most
+    if (acked === 0) return
   }
-  snd.caCount += acked
-  if (snd.caCount < snd.cwnd) return
-  snd.caCount -= snd.cwnd
-  if (snd.caCount > snd.cwnd) snd.caCount = 0
-  snd.cwnd = Math.min(CWND_MAX, snd.cwnd + mss)
+  algorithm(tcb).avoid(tcb, acked, mss, now)
 }
 
-/** A full acknowledgment: everything sent before the loss was noticed has arrived. */
-function endRecovery(tcb: Tcb, acked: number, mss: number): void {
+/** Congestion was noticed, once for each window of text: ssthresh, and what there was before in case it was not so. */
+export function reduceSsthresh(tcb: Tcb, mss: number, now: number): void {
   const { snd } = tcb
-  const flight = diff(snd.max, snd.una)
-  if (snd.recovery === R_FAST && tcb.has(F_SACK)) snd.cwnd = snd.ssthresh
-  else if (snd.recovery === R_FAST) snd.cwnd = Math.min(snd.ssthresh, Math.max(flight, mss) + mss)
-  else grow(tcb, acked, 2 * mss, mss)
-  snd.recovery = R_NONE
-  snd.caCount = 0
-  tcb.unmark(F_RESEND)
+  snd.priorCwnd = snd.cwnd
+  snd.priorSsthresh = snd.ssthresh
+  snd.ssthresh = algorithm(tcb).reduce(tcb, diff(snd.max, snd.una), mss, now)
 }
 
-const halfFlight = (tcb: Tcb, mss: number): number =>
-  Math.max(diff(tcb.snd.max, tcb.snd.una) >>> 1, 2 * mss)
+/** A retransmission timeout: everything on its way is taken as lost (RFC 5681 section 3.1). */
+export function collapseCwnd(tcb: Tcb, mss: number): void {
+  tcb.snd.cwnd = mss
+  algorithm(tcb).timeout(tcb)
+}
+
+/** What led to reduceSsthresh() was no congestion: as if it had not been. */
+export function undoReduction(tcb: Tcb): void {
+  const { snd } = tcb
+  if (snd.priorCwnd === 0) return
+  snd.cwnd = Math.max(snd.cwnd, snd.priorCwnd)
+  snd.ssthresh = Math.max(snd.ssthresh, snd.priorSsthresh)
+  snd.priorCwnd = 0
+  algorithm(tcb).undo(tcb)
+}
+
+/** Nothing was sent for longer than RTO: what was learned of the path is old (RFC 5681 section 4.1). */
+export function afterIdle(tcb: Tcb, mss: number, now: number): void {
+  const { snd } = tcb
+  snd.cwnd = Math.min(snd.cwnd, initialWindow(mss))
+  algorithm(tcb).resume(tcb, now - snd.lastSent)
+}

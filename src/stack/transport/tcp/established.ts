@@ -1,7 +1,7 @@
 // The handshake is done.
 import { abort } from './calls.ts'
-import { startCongestion } from './congestion.ts'
 import { effectiveMss } from './emit.ts'
+import { startRecovery } from './recovery.ts'
 import { RTO_AFTER_LOST_SYN, sample } from './rtt.ts'
 import { add } from './seq.ts'
 import { F_ACTIVE, F_FIN_QUEUED, F_TIMED, F_USER, type Tcb } from './tcb.ts'
@@ -18,7 +18,7 @@ export function establish(tcp: Tcp, tcb: Tcb, now: number): void {
   if (tcb.has(F_TIMED)) sample(tcb, now - snd.rttAt)
   tcb.unmark(F_TIMED)
   if (snd.retries > 0 && snd.srtt === 0) snd.rto = RTO_AFTER_LOST_SYN
-  startCongestion(tcb, effectiveMss(tcb))
+  startRecovery(tcb, effectiveMss(tcb))
   snd.retries = 0
   snd.backoff = 0
   snd.retransmitAt = Infinity

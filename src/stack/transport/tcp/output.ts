@@ -102,7 +102,8 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   }
   if (snd.pmtu !== 0 && now >= snd.pmtuUntil) snd.pmtu = 0
   const mss = effectiveMss(tcb)
-  if (snd.una === snd.max && snd.lastSent !== 0 && now - snd.lastSent > snd.rto) afterIdle(tcb, mss)
+  if (snd.una === snd.max && snd.lastSent !== 0 && now - snd.lastSent > snd.rto)
+    afterIdle(tcb, mss, now)
   if (tcb.has(F_RESEND) && !resend(tcp, tcb, length, mss, now)) return false
   if (snd.recovery === R_FAST && hasSacks(tcb) && !sendLost(tcp, tcb, mss, now)) return false
   for (let burst = 0; burst < BURST; burst++) {

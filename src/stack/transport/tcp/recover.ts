@@ -3,7 +3,7 @@
 import { ECONNRESET } from '../../../base/errno.ts'
 import { emitReset } from './emit.ts'
 import { finTaken } from './calls.ts'
-import { initialWindow } from './congestion.ts'
+import { initialWindow, isAlgorithm } from './congestion.ts'
 import { HELD, SACKED } from './layout.ts'
 import * as ranges from './ranges.ts'
 import { RTO_INITIAL, RTO_MAX, RTO_MIN, stopTiming } from './rtt.ts'
@@ -130,6 +130,8 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   if (!opening) snd.nxt = snd.max
   if (snd.cwnd <= 0) snd.cwnd = initialWindow(536)
   if (snd.ssthresh <= 0) snd.ssthresh = snd.cwnd
+  snd.priorCwnd = 0
+  if (!isAlgorithm(snd.congestion)) snd.congestion = 0
   if (snd.una !== snd.max && snd.retransmitAt === Infinity) snd.retransmitAt = now
   if (!opening && state !== 'TIME-WAIT') tcb.mark(F_ACK_NOW)
 }

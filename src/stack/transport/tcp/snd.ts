@@ -119,6 +119,26 @@ export class Snd {
   set ssthresh(value: number) {
     this.words[this.at + L.SSTHRESH] = value
   }
+  /** Which congestion control: a number in congestion.ts's table. */
+  get congestion(): number {
+    return this.words[this.at + L.CONGESTION]
+  }
+  set congestion(value: number) {
+    this.words[this.at + L.CONGESTION] = value
+  }
+  /** cwnd and ssthresh before congestion was last noticed; cwnd 0: not to be undone any more. */
+  get priorCwnd(): number {
+    return this.words[this.at + L.PRIOR_CWND]
+  }
+  set priorCwnd(value: number) {
+    this.words[this.at + L.PRIOR_CWND] = value
+  }
+  get priorSsthresh(): number {
+    return this.words[this.at + L.PRIOR_SSTHRESH]
+  }
+  set priorSsthresh(value: number) {
+    this.words[this.at + L.PRIOR_SSTHRESH] = value
+  }
   /** Bytes acknowledged in congestion avoidance since cwnd last grew (RFC 5681 section 3.1). */
   get caCount(): number {
     return this.words[this.at + L.CA_COUNT]

@@ -3,9 +3,9 @@
 import { ETIMEDOUT } from '../../../base/errno.ts'
 import { ACK } from '../../../wire/tcp.ts'
 import { abort } from './calls.ts'
-import { onTimeout } from './congestion.ts'
 import { effectiveMss, emit } from './emit.ts'
 import { output } from './output.ts'
+import { onTimeout } from './recovery.ts'
 import { backedOff, RTO_MAX, stopTiming } from './rtt.ts'
 import { add } from './seq.ts'
 import { F_ACK_NOW, F_ACTIVE, F_ORPHAN, F_PINGPONG, F_PUSH, F_RESET_DUE, type Tcb } from './tcb.ts'
@@ -69,7 +69,7 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (opening) {
     snd.nxt = snd.iss
     stopTiming(tcb)
-  } else onTimeout(tcb, effectiveMss(tcb))
+  } else onTimeout(tcb, effectiveMss(tcb), now)
   tcp.counters.timeouts++
   snd.totalRto++
   snd.retries++

@@ -1,0 +1,24 @@
+// Congestion avoidance of RFC 5681 section 3.1, as NewReno (RFC 6582) uses it: a segment more in each round trip, half
+// the flight after a loss.
+import { type Algorithm, CWND_MAX } from './congestion.ts'
+
+export const newReno: Algorithm = {
+  name: 'reno',
+  start: tcb => void (tcb.snd.caCount = 0),
+  avoid: (tcb, acked, mss) => {
+    const { snd } = tcb
+    snd.caCount += acked
+    if (snd.caCount < snd.cwnd) return
+    snd.caCount -= snd.cwnd
+    if (snd.caCount > snd.cwnd) snd.caCount = 0
+    snd.cwnd = Math.min(CWND_MAX, snd.cwnd + mss)
+  },
+  // Equation 4.
+  reduce: (tcb, flight, mss) => {
+    tcb.snd.caCount = 0
+    return Math.max(flight >>> 1, 2 * mss)
+  },
+  timeout: () => {},
+  undo: () => {},
+  resume: tcb => void (tcb.snd.caCount = 0),
+}
