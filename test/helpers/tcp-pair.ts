@@ -1,8 +1,8 @@
 // Two Tcps on a wire that loses, doubles, delays and damages what a seed says, in virtual time; and one Tcp alone, whose
 // segments a test reads and answers by hand.
-import { writeU16 } from '../../src/base/bytes.ts'
+import { u32, writeU16, writeU32 } from '../../src/base/bytes.ts'
 import { Address } from '../../src/wire/address.ts'
-import { ACK, SYN } from '../../src/wire/tcp.ts'
+import { ACK, CWR, FIN, PSH, SYN } from '../../src/wire/tcp.ts'
 import type { Path } from '../../src/stack/net/path.ts'
 import type { ReceiveBuffer, SendBuffer } from '../../src/stack/transport/tcp/buffers.ts'
 import { TCB_BYTES } from '../../src/stack/transport/tcp/layout.ts'
@@ -499,6 +499,75 @@ export interface Faults {
   jitter?: number
   /** Share of open() calls that find no room. */
   noRoom?: number
+  /**
+   * A bottleneck in each direction, before the delay: bits a second, and the bytes that may wait for it; more are lost.
+   * What the link was to segment, it does, since a bottleneck knows only packets.
+   */
+  rate?: number
+  queue?: number
+}
+
+/** IP and Ethernet headers: what a packet's transport bytes cost on a wire besides. */
+export const WIRE_OVERHEAD = 34
+
+/** The narrow place of one direction: until when it is busy, what it has let through, what was lost there. */
+class Bottleneck {
+  private readonly bytesPerMs: number
+  private readonly queue: number
+  private freeAt = 0
+  bytes = 0
+  packets = 0
+  lost = 0
+  /** Bytes that waited, at most. */
+  peak = 0
+
+  constructor(rate: number, queue: number) {
+    this.bytesPerMs = rate / 8000
+    this.queue = queue
+  }
+  /** When a packet is through; -1: there is no room for it. */
+  pass(length: number, now: number): number {
+    const size = length + WIRE_OVERHEAD
+    const waiting = this.waiting(now)
+    if (waiting + size > this.queue) {
+      this.lost++
+      return -1
+    }
+    this.peak = Math.max(this.peak, waiting + size)
+    this.freeAt = Math.max(now, this.freeAt) + size / this.bytesPerMs
+    this.bytes += size
+    this.packets++
+    return this.freeAt
+  }
+  waiting(now: number): number {
+    return this.freeAt <= now ? 0 : (this.freeAt - now) * this.bytesPerMs
+  }
+}
+
+/** The packets that a link makes of a segment that is longer than its mtu. */
+function segments(bytes: Uint8Array, gsoSize: number): Uint8Array[] {
+  const header = (bytes[12] >> 4) * 4
+  if (gsoSize === 0 || bytes.length - header <= gsoSize) return [bytes]
+  const out: Uint8Array[] = []
+  for (let at = header; at < bytes.length; at += gsoSize) {
+    const one = new Uint8Array(header + Math.min(gsoSize, bytes.length - at))
+    one.set(bytes.subarray(0, header))
+    one.set(bytes.subarray(at, at + one.length - header), header)
+    writeU32(one, 4, u32(bytes, 4) + at - header)
+    // FIN and PSH stand on the last, CWR on the first (RFC 3168 section 6.1.2).
+    if (at + gsoSize < bytes.length) one[13] &= ~(FIN | PSH)
+    if (at > header) one[13] &= ~CWR
+    out.push(one)
+  }
+  return out
+}
+
+interface Flying {
+  readonly at: number
+  readonly bytes: Uint8Array
+  readonly to: Host
+  readonly src: Address
+  readonly dst: Address
 }
 
 /** Two hosts, a wire between them, one clock. */
@@ -509,26 +578,33 @@ export class Pair {
   private readonly next: () => number
   private readonly faults: Faults
   private readonly checksums: boolean
-  private readonly flying: {
-    at: number
-    order: number
-    bytes: Uint8Array
-    to: Host
-    src: Address
-    dst: Address
-  }[] = []
-  private order = 0
+  private flying: Flying[] = []
+  /** Those before it have landed. */
+  private landed = 0
   datagrams = 0
+  /** The bottlenecks from a to b and back. */
+  readonly there: Bottleneck
+  readonly back: Bottleneck
 
   constructor(faults: Faults, wire: WireOptions = {}, capacity = 16) {
     this.faults = faults
     this.checksums = wire.checksums ?? true
     this.next = random(faults.seed)
+    this.there = new Bottleneck(faults.rate ?? Infinity, faults.queue ?? Infinity)
+    this.back = new Bottleneck(faults.rate ?? Infinity, faults.queue ?? Infinity)
     const o = { checksums: true, ...wire, clock: this.clock, capacity }
     this.a = new Host({ ...o, seed: faults.seed + 1, address: HERE })
     this.b = new Host({ ...o, seed: faults.seed + 2, address: THERE })
-    this.a.deliver = (bytes, path) => this.fly(bytes, path, this.b)
-    this.b.deliver = (bytes, path) => this.fly(bytes, path, this.a)
+    this.a.deliver = (bytes, path, gsoSize) => this.leave(bytes, path, gsoSize, this.b)
+    this.b.deliver = (bytes, path, gsoSize) => this.leave(bytes, path, gsoSize, this.a)
+  }
+
+  private leave(bytes: Uint8Array, path: FakePath, gsoSize: number, to: Host): void {
+    if (this.faults.rate === undefined) return this.fly(bytes, path, to)
+    for (const one of segments(bytes, gsoSize)) {
+      if (this.checksums) writeU16(one, 16, checksumOf(one, path.src, path.dst))
+      this.fly(one, path, to)
+    }
   }
 
   private fly(bytes: Uint8Array, path: FakePath, to: Host): void {
@@ -536,14 +612,24 @@ export class Pair {
     this.datagrams++
     if (f.noRoom && this.next() < f.noRoom) path.full = 1 + Math.floor(this.next() * 3)
     if (this.next() < (f.loss ?? 0)) return
+    const through = (to === this.b ? this.there : this.back).pass(bytes.length, this.clock.now)
+    if (through < 0) return
     const copies = this.next() < (f.duplicate ?? 0) ? 2 : 1
     for (let i = 0; i < copies; i++) {
       const copy = bytes.slice()
       if (this.next() < (f.corrupt ?? 0))
         copy[Math.floor(this.next() * copy.length)] ^= 1 << Math.floor(this.next() * 8)
-      const at = this.clock.now + (f.delay ?? 1) + this.next() * (f.jitter ?? 0)
-      this.flying.push({ at, order: this.order++, bytes: copy, to, src: path.src, dst: path.dst })
+      const at = through + (f.delay ?? 1) + this.next() * (f.jitter ?? 0)
+      this.insert({ at, bytes: copy, to, src: path.src, dst: path.dst })
     }
+  }
+
+  /** Where it belongs, which is mostly the end. */
+  private insert(one: Flying): void {
+    let i = this.flying.length
+    while (i > this.landed && this.flying[i - 1].at > one.at) i--
+    if (i === this.flying.length) this.flying.push(one)
+    else this.flying.splice(i, 0, one)
   }
 
   /** Runs until `done`, or until nothing is left to happen, or `limit` ms of virtual time have passed. */
@@ -555,18 +641,21 @@ export class Pair {
       still = this.clock.now === last ? still + 1 : 0
       if (still > 10_000) throw new Error('time stands still')
       last = this.clock.now
-      this.flying.sort((x, y) => x.at - y.at || x.order - y.order)
       const next = Math.min(
-        this.flying[0]?.at ?? Infinity,
+        this.flying[this.landed]?.at ?? Infinity,
         this.a.tcp.nextTimer(),
         this.b.tcp.nextTimer(),
         this.a.tcp.blocked.length + this.b.tcp.blocked.length > 0 ? this.clock.now + 0.1 : Infinity,
       )
       if (next > end) return
       this.clock.now = Math.max(this.clock.now, next)
-      while (this.flying.length > 0 && this.flying[0].at <= this.clock.now) {
-        const { bytes, to, src, dst } = this.flying.shift()!
+      while (this.landed < this.flying.length && this.flying[this.landed].at <= this.clock.now) {
+        const { bytes, to, src, dst } = this.flying[this.landed++]
         to.tcp.arrives(to.packet.set(bytes, src, dst, !this.checksums), this.clock.now)
+      }
+      if (this.landed > 4096) {
+        this.flying = this.flying.slice(this.landed)
+        this.landed = 0
       }
     }
   }
