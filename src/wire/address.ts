@@ -82,3 +82,14 @@ export const ANY_V4 = Address.v4(0)
 export const ANY_V6 = new Address(0, 0, 0, 0)
 export const LOOPBACK_V4 = Address.v4(0x7f000001)
 export const LOOPBACK_V6 = new Address(0, 0, 0, 1)
+export const ALL_NODES = new Address(0xff020000, 0, 0, 1)
+export const ALL_ROUTERS = new Address(0xff020000, 0, 0, 2)
+/** All MLDv2-capable routers (RFC 3810 section 5.2.14). */
+export const ALL_MLDV2_ROUTERS = new Address(0xff020000, 0, 0, 0x16)
+
+/** fe80::/10 (RFC 4291 section 2.5.6). */
+export const isLinkLocal = (address: Address): boolean => address.a >>> 22 === 0xfe80 >>> 6
+
+/** The group that whoever has `address` listens to (RFC 4291 section 2.7.1). */
+export const solicitedNode = (address: Address): Address =>
+  new Address(0xff020000, 0, 1, 0xff000000 | (address.d & 0xffffff))

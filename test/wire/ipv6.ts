@@ -1,5 +1,12 @@
 import t from 'tap'
-import { IPV6_HEADER_LEN, emitIpv6, isWholeIpv6 } from '../../src/wire/ipv6.ts'
+import {
+  IPV6_HEADER_LEN,
+  emitFragment,
+  emitIpv6,
+  flowLabelAt,
+  isWholeIpv6,
+  trafficClassAt,
+} from '../../src/wire/ipv6.ts'
 import { addr } from '../helpers/net.ts'
 
 t.test('emitIpv6() writes the fixed header', async t => {
@@ -27,8 +34,18 @@ t.test('isWholeIpv6() refuses another version and every truncation', async t => 
   t.notOk(isWholeIpv6(bytes, 0, 60))
 })
 
-t.test('emitIpv6() with a traffic class and a flow label', async t => {
+t.test('emitIpv6() writes traffic class and flow label, which are read back', async t => {
   const bytes = new Uint8Array(40)
-  emitIpv6(bytes, 0, 0, 59, 64, addr('::1'), addr('::1'), 0xb9, 0xfedcb)
+  emitIpv6(bytes, 0, 0, 59, 1, addr('::1'), addr('::1'), 0xb9, 0xfedcb)
   t.equal(Buffer.from(bytes.subarray(0, 4)).toString('hex'), '6b9fedcb')
+  t.equal(trafficClassAt(bytes, 0), 0xb9)
+  t.equal(flowLabelAt(bytes, 0), 0xfedcb)
+})
+
+t.test('emitFragment() writes the fragment header', async t => {
+  const bytes = new Uint8Array(9).fill(0xff)
+  emitFragment(bytes, 1, 17, 1448, true, 0xdeadbeef)
+  t.equal(Buffer.from(bytes).toString('hex'), 'ff' + '110005a9' + 'deadbeef')
+  emitFragment(bytes, 1, 6, 65528, false, 1)
+  t.equal(Buffer.from(bytes).toString('hex'), 'ff' + '0600fff8' + '00000001')
 })
