@@ -8,7 +8,7 @@ import { answerUnacceptable, challenge, tooSoon } from './challenge.ts'
 import { takeFin, takeTimeWaitSegment } from './closing.ts'
 import { tsClock } from './emit.ts'
 import { establish, offerToUser } from './established.ts'
-import { listenArrives } from './listener.ts'
+import { cookieMss, listenArrives, takeCookie } from './listener.ts'
 import { refuse } from './refuse.ts'
 import { sample } from './rtt.ts'
 import { type Segment, checksumOk } from './segment.ts'
@@ -34,7 +34,10 @@ export function segmentArrives(tcp: Tcp, packet: Packet, now: number): void {
   }
   const slot = tcp.demux.find(packet, seg.srcPort, seg.dstPort)
   if (slot < 0) return unexpected(tcp, packet, seg, now)
-  const tcb = tcp.tcb(slot)
+  connectionArrives(tcp, tcp.tcb(slot), packet, seg, now)
+}
+
+function connectionArrives(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): void {
   tcb.busy = 1
   tcb.segsIn++
   if (seg.textLength > 0) tcb.dataSegsIn++
@@ -53,7 +56,13 @@ function unexpected(tcp: Tcp, packet: Packet, seg: Segment, now: number): void {
     return
   }
   const listener = tcp.listeners.find(packet, seg.dstPort)
-  if (listener) return listenArrives(tcp, listener, packet, seg, now)
+  if (listener) {
+    const mss = cookieMss(tcp, packet, seg, now)
+    if (mss === 0) return listenArrives(tcp, listener, packet, seg, now)
+    const tcb = takeCookie(tcp, listener, packet, seg, mss, now)
+    if (tcb) connectionArrives(tcp, tcb, packet, seg, now)
+    return
+  }
   tcp.counters.noConnection++
   refuse(tcp, packet, seg)
 }

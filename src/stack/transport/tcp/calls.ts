@@ -63,7 +63,7 @@ export function open(
     tcp.unallocate(tcb)
     return -EADDRNOTAVAIL
   }
-  prepare(tcp, tcb, path, -1, settings, tcp.secrets.choose(tcb, now), now)
+  prepare(tcb, path, -1, settings, tcp.secrets.choose(tcb, now), now)
   tcb.send = send
   tcb.receive = receive
   tcb.mark(F_ACTIVE | F_USER)
@@ -79,7 +79,6 @@ export function open(
 
 /** A new record, addresses and ports written, before it gets a state. */
 export function prepare(
-  tcp: Tcp,
   tcb: Tcb,
   path: Path,
   listener: number,
@@ -90,7 +89,7 @@ export function prepare(
   const { snd, rcv } = tcb
   tcb.path = path
   tcb.listener = listener
-  for (const name of optionNames) tcp.words[tcb.at + optionWord(name)] = settings[name]
+  for (const name of optionNames) tcb.words[tcb.at + optionWord(name)] = settings[name]
   if (settings.quickAck === 0) tcb.mark(F_PINGPONG)
   snd.iss = iss
   snd.una = iss

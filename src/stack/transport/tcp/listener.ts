@@ -3,19 +3,20 @@
 import { ACK, FIN, RST, SYN } from '../../../wire/tcp.ts'
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6, MAX_WINDOW_SHIFT } from '../../../wire/tcp-options.ts'
 import type { Address } from '../../../wire/address.ts'
-import type { Packet } from '../../net/path.ts'
+import type { Packet, Path } from '../../net/path.ts'
 import { covers } from '../ports.ts'
 import { prepare, receiveFrom } from './calls.ts'
-import { pathMss } from './emit.ts'
+import { readOptions, stampOptions } from './cookies.ts'
+import { emitSyn, pathMss } from './emit.ts'
 import { MIN_MSS, type TcpSettings } from './options.ts'
 import { refuse } from './refuse.ts'
 import { RTO_INITIAL } from './rtt.ts'
 import type { Segment } from './segment.ts'
-import { type Seq, after } from './seq.ts'
+import { type Seq, add, after } from './seq.ts'
 import { F_SACK, F_SCALING, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 
-/** The half-open may have this part of all records; then the oldest goes (RFC 4987 section 3.5). */
+/** The half-open may have this part of all records. More are answered by cookies (RFC 4987 section 3.6). */
 const HALF_OPEN_SHARE = 4
 
 export interface Listener {
@@ -76,54 +77,140 @@ export function listenArrives(
     counters.synFins++
     return
   }
-  switch (tcp.user.synArrives(listener.id)) {
-    case 'drop':
-      counters.synsDropped++
-      return
-    case 'refuse':
-      return refuse(tcp, packet, seg)
-  }
-  if (tcp.halfOpen.length >= tcp.capacity / HALF_OPEN_SHARE && tcp.halfOpen.oldest) {
+  if (!mayBegin(tcp, listener, packet, seg)) return
+  const path = tcp.paths.path(packet.dst(), packet.src())
+  if (typeof path === 'number') return
+  const full = tcp.halfOpen.length >= tcp.capacity / HALF_OPEN_SHARE
+  if (full && above === undefined) return sendCookie(tcp, listener, packet, seg, path, now)
+  if (full && tcp.halfOpen.oldest) {
     counters.halfOpenEvicted++
     tcp.finish(tcp.halfOpen.oldest, 0)
   }
-  const path = tcp.paths.path(packet.dst(), packet.src())
-  if (typeof path === 'number') return
   const tcb = tcp.allocate()
   if (!tcb) return
+  const iss = nameTuple(tcp, tcb, packet, seg, now)
+  const later = above === undefined || after(iss, above) ? iss : above
+  prepare(tcb, path, listener.id, listener.settings, later, now)
+  takeSynOptions(tcb, seg, now)
+  receiveFrom(tcb, seg.seq, pathMss(tcb))
+  beginHalfOpen(tcp, tcb, seg, seg.seq, now)
+  tcp.ready.push(tcb.slot)
+}
+
+/** The user's word on a SYN, or on the ACK of a cookie. */
+function mayBegin(tcp: Tcp, listener: Listener, packet: Packet, seg: Segment): boolean {
+  switch (tcp.user.synArrives(listener.id)) {
+    case 'drop':
+      tcp.counters.synsDropped++
+      return false
+    case 'refuse':
+      refuse(tcp, packet, seg)
+      return false
+    case 'accept':
+      return true
+  }
+}
+
+/** Writes addresses and ports; gives the number that such a connection begins with now. */
+function nameTuple(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): Seq {
   tcb.setAddresses(packet.dst(), packet.src())
   tcb.localPort = seg.dstPort
   tcb.remotePort = seg.srcPort
-  const iss = tcp.secrets.choose(tcb, now)
-  const later = above === undefined || after(iss, above) ? iss : above
-  prepare(tcp, tcb, path, listener.id, listener.settings, later, now)
-  takeSynOptions(tcb, seg, now)
-  receiveFrom(tcb, seg.seq, pathMss(tcb))
+  return tcp.secrets.choose(tcb, now)
+}
+
+function beginHalfOpen(tcp: Tcp, tcb: Tcb, seg: Segment, irs: Seq, now: number): void {
+  const { snd } = tcb
   tcb.segsIn = 1
-  tcb.snd.wnd = seg.wnd
-  tcb.snd.maxWnd = seg.wnd
-  tcb.snd.wl1 = seg.seq
-  tcb.snd.wl2 = later
-  tcb.snd.retransmitAt = now + RTO_INITIAL
+  snd.wnd = seg.wnd
+  snd.maxWnd = seg.wnd
+  snd.wl1 = irs
+  snd.wl2 = snd.iss
+  snd.retransmitAt = now + RTO_INITIAL
   tcp.admit(tcb, 'SYN-RECEIVED')
-  counters.passiveOpens++
+  tcp.counters.passiveOpens++
   tcp.arm(tcb)
-  tcp.ready.push(tcb.slot)
+}
+
+/** A SYN-ACK, and no record: lost if the link has no room. */
+function sendCookie(
+  tcp: Tcp,
+  listener: Listener,
+  packet: Packet,
+  seg: Segment,
+  path: Path,
+  now: number,
+): void {
+  const tcb = tcp.scratch
+  tcb.clear()
+  nameTuple(tcp, tcb, packet, seg, now)
+  const iss = tcp.cookies.make(packet, seg, announcedMss(seg, path), now)
+  prepare(tcb, path, listener.id, listener.settings, iss, now)
+  takeSynOptions(tcb, seg, now)
+  stampOptions(tcb, now)
+  receiveFrom(tcb, seg.seq, pathMss(tcb))
+  tcb.state = 'SYN-RECEIVED'
+  if (emitSyn(tcp, tcb, now)) tcp.counters.syncookiesSent++
+}
+
+/** What a segment says of its sender's MSS if it is the ACK of a SYN-ACK that was a cookie; 0: it is not. */
+export function cookieMss(tcp: Tcp, packet: Packet, seg: Segment, now: number): number {
+  if (seg.has(SYN | RST) || !seg.has(ACK) || !tcp.cookies.areOut(now)) return 0
+  const mss = tcp.cookies.check(packet, seg, now)
+  if (mss === 0) tcp.counters.syncookiesFailed++
+  return mss
+}
+
+/** The record that there would be, in SYN-RECEIVED, as if it had been there since the SYN. Undefined: not now. */
+export function takeCookie(
+  tcp: Tcp,
+  listener: Listener,
+  packet: Packet,
+  seg: Segment,
+  mss: number,
+  now: number,
+): Tcb | undefined {
+  const path = tcp.paths.path(packet.dst(), packet.src())
+  if (typeof path === 'number' || !mayBegin(tcp, listener, packet, seg)) return
+  const tcb = tcp.allocate()
+  if (!tcb) return
+  const irs = add(seg.seq, -1)
+  nameTuple(tcp, tcb, packet, seg, now)
+  prepare(tcb, path, listener.id, listener.settings, add(seg.ack, -1), now)
+  tcb.snd.peerMss = mss
+  readOptions(tcb, seg)
+  if (!tcb.has(F_SCALING)) tcb.rcv.windShift = 0
+  takeFirstTimestamp(tcb, seg, now)
+  receiveFrom(tcb, irs, pathMss(tcb))
+  tcb.snd.nxt = seg.ack
+  tcb.snd.max = seg.ack
+  beginHalfOpen(tcp, tcb, seg, irs, now)
+  tcp.counters.syncookiesRecv++
+  return tcb
 }
 
 /** What the peer's SYN says it can do. We offer everything, so what it offers is agreed. */
 export function takeSynOptions(tcb: Tcb, seg: Segment, now: number): void {
   const { snd, rcv } = tcb
   const { options } = seg
-  const fallback = tcb.path!.headerLength === 20 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6
-  snd.peerMss = Math.max(MIN_MSS, options.mss || fallback)
+  snd.peerMss = announcedMss(seg, tcb.path!)
   if (options.sackPermitted) tcb.mark(F_SACK)
   if (options.windowShift >= 0) {
     tcb.mark(F_SCALING)
     snd.windShift = Math.min(options.windowShift, MAX_WINDOW_SHIFT)
   } else rcv.windShift = 0
-  if (!options.timestamps) return
+  takeFirstTimestamp(tcb, seg, now)
+}
+
+function takeFirstTimestamp(tcb: Tcb, seg: Segment, now: number): void {
+  if (!seg.options.timestamps) return
   tcb.mark(F_TIMESTAMPS | F_TS_RECENT)
-  rcv.tsRecent = options.tsVal
-  rcv.tsRecentAt = now
+  tcb.rcv.tsRecent = seg.options.tsVal
+  tcb.rcv.tsRecentAt = now
+}
+
+/** The MSS option, or the default without one. */
+function announcedMss(seg: Segment, path: Path): number {
+  const fallback = path.headerLength === 20 ? DEFAULT_MSS_V4 : DEFAULT_MSS_V6
+  return Math.max(MIN_MSS, seg.options.mss || fallback)
 }

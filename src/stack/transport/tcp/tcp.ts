@@ -16,6 +16,7 @@ import { Ports } from '../ports.ts'
 import { segmentArrives } from './arrives.ts'
 import type { ReceiveBuffer, SendBuffer } from './buffers.ts'
 import * as calls from './calls.ts'
+import { SynCookies } from './cookies.ts'
 import { newCounters } from './counters.ts'
 import { writeInfo } from './info.ts'
 import * as L from './layout.ts'
@@ -68,6 +69,9 @@ export class Tcp implements Protocol {
   readonly paths: Paths
   user: TcpUser
   readonly secrets: Secrets
+  readonly cookies: SynCookies
+  /** A record that is no connection's: a segment can be made from it. */
+  readonly scratch = scratchTcb()
   readonly demux: Demux
   readonly ports: Ports
   readonly listeners = new Listeners()
@@ -103,6 +107,7 @@ export class Tcp implements Protocol {
     this.paths = setup.paths
     this.user = setup.user
     this.secrets = new Secrets(setup.random)
+    this.cookies = new SynCookies(setup.random)
     const store = {
       words: this.words,
       recordWords: L.TCB_WORDS,
@@ -471,4 +476,9 @@ export class Tcp implements Protocol {
   get size(): number {
     return this.capacity - this.freeCount
   }
+}
+
+function scratchTcb(): Tcb {
+  const memory = new ArrayBuffer(L.TCB_BYTES)
+  return new Tcb(new Int32Array(memory), new Float64Array(memory), 0)
 }
