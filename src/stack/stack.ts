@@ -4,24 +4,27 @@
 // not go back); frames leave through the sink, readiness through TcpUser, and run() says when it wants to be called
 // next. There is no clock in here, no I/O and, but for `random`, nothing that differs from one run to the next.
 import { type RandomSource, randomWords } from '../base/random.ts'
-import { Address, maskV4 } from '../wire/address.ts'
-import { type Prefix, formatAddress } from '../wire/address-text.ts'
+import { ANY_V4, Address } from '../wire/address.ts'
+import { type Prefix, formatAddress, formatPrefix } from '../wire/address-text.ts'
 import { IPPROTO_TCP } from '../wire/ipv4.ts'
 import type { Mac } from '../wire/mac.ts'
 import type { LinkCounters } from './link/counters.ts'
 import { Loopback } from './link/loopback.ts'
-import { type InterfaceAddress, Nic } from './link/nic.ts'
+import { Nic } from './link/nic.ts'
 import type { FrameSink } from './link/sink.ts'
+import { type AddressOrigin, InterfaceAddress } from './net/addresses.ts'
 import type { NetCounters } from './net/counters.ts'
 import { Ipv4 } from './net/ipv4.ts'
 import { Ipv6 } from './net/ipv6.ts'
 import type { Path } from './net/path.ts'
-import { RouteTable } from './net/route.ts'
+import type { Route, RouteTable } from './net/route.ts'
 import { Tcp } from './transport/tcp/tcp.ts'
 import type { TcpUser } from './transport/tcp/user.ts'
 
 export { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from './link/sink.ts'
+export type { AddressOrigin, AddressState, InterfaceAddress } from './net/addresses.ts'
 export type { Path } from './net/path.ts'
+export type { Route, RouteOrigin } from './net/route.ts'
 export type { ReceiveBuffer, SendBuffer } from './transport/tcp/buffers.ts'
 export type { TcpOption, TcpSettings } from './transport/tcp/options.ts'
 export { TCB_BYTES } from './transport/tcp/layout.ts'
@@ -30,7 +33,7 @@ export * from './transport/tcp/user.ts'
 
 export interface StackSetup {
   readonly mac: Mac
-  /** None: the stack has only loopback. */
+  /** None: the stack has only loopback, until addAddress(). */
   readonly addresses: readonly Prefix[]
   /** The IPv4 default route's. */
   readonly gateway?: Address
@@ -52,9 +55,7 @@ export interface StackCounters {
 
 export class Stack {
   readonly mac: Mac
-  readonly addresses: readonly Prefix[]
   readonly nic: Nic
-  readonly routes: RouteTable
   readonly ipv4: Ipv4
   readonly ipv6: Ipv6
   readonly tcp: Tcp
@@ -65,18 +66,11 @@ export class Stack {
   constructor(setup: StackSetup) {
     const { mac, addresses, gateway, random, tcp } = setup
     this.mac = mac
-    this.addresses = addresses
-    for (const { address } of addresses) checkHost(address)
-    const v4 = addresses.filter(({ address }) => address.isV4)
-    const v6 = addresses.filter(({ address }) => !address.isV4)
-    this.nic = new Nic(mac, v4.map(interfaceAddress))
-    this.routes = routesFor(this.nic, v4, gateway)
-    this.ipv4 = new Ipv4(this.nic, this.loopback, this.routes, randomWords(random))
-    this.ipv6 = new Ipv6(
-      this.loopback,
-      v6.map(({ address }) => address),
-      this.ipv4.counters,
-    )
+    this.nic = new Nic(mac)
+    this.ipv4 = new Ipv4(this.nic, this.loopback, randomWords(random))
+    this.ipv6 = new Ipv6(this.loopback, this.ipv4.counters)
+    for (const prefix of addresses) this.addAddress(prefix)
+    if (gateway !== undefined) this.addGateway(gateway)
     this.tcp = new Tcp({ ...tcp, random, paths: this })
     this.ipv4.protocols.set(IPPROTO_TCP, this.tcp)
     this.ipv6.protocols.set(IPPROTO_TCP, this.tcp)
@@ -94,7 +88,72 @@ export class Stack {
 
   /** Called when another station uses one of our addresses. */
   set onConflict(tell: (address: Address, mac: Mac, now: number) => void) {
-    this.nic.onConflict = (word, mac, now) => tell(Address.v4(word), mac, now)
+    this.ipv4.arp.onConflict = (word, mac, now) => tell(Address.v4(word), mac, now)
+  }
+
+  /**
+   * Takes one more address, at once; its lifetimes are ms of the stack's clock. Throws one sentence if it cannot be a
+   * host's.
+   */
+  addAddress(
+    prefix: Prefix,
+    origin: AddressOrigin = 'static',
+    preferredUntil = Infinity,
+    validUntil = Infinity,
+  ): InterfaceAddress {
+    checkHost(prefix.address)
+    const { addresses } = prefix.address.isV4 ? this.ipv4 : this.ipv6
+    return addresses.add(
+      new InterfaceAddress(prefix, origin, 'PREFERRED', preferredUntil, validUntil),
+    )
+  }
+
+  /** Gives an address up. Connections that have it can send no more. False: there is none like it. */
+  removeAddress(address: Address): boolean {
+    return (address.isV4 ? this.ipv4 : this.ipv6).addresses.remove(address)
+  }
+
+  /** Throws one sentence if the gateway is no neighbor. */
+  addRoute(route: Route): void {
+    const { gateway } = route
+    if (gateway !== undefined) this.checkGateway(gateway)
+    this.tableOf(route.destination.address).add(route)
+  }
+
+  /** Takes away the routes that match; how many. */
+  removeRoutes(matches: (route: Route) => boolean): number {
+    return this.ipv4.routes.remove(matches) + this.ipv6.routes.remove(matches)
+  }
+
+  private tableOf(address: Address): RouteTable {
+    return (address.isV4 ? this.ipv4 : this.ipv6).routes
+  }
+
+  /** The default route. */
+  private addGateway(gateway: Address): void {
+    this.addRoute({
+      destination: { address: ANY_V4, prefixLength: 0 },
+      gateway,
+      source: undefined,
+      metric: 0,
+      origin: 'static',
+      expires: Infinity,
+    })
+  }
+
+  private checkGateway(gateway: Address): void {
+    const { addresses } = this.ipv4
+    const onLink = gateway.isV4 ? addresses.onLinkWith(gateway) : undefined
+    if (
+      onLink !== undefined &&
+      !addresses.hasWord(gateway.d) &&
+      !addresses.isDirectedBroadcast(gateway.d)
+    )
+      return
+    const networks = addresses.all.map(formatInterface).join(', ') || 'loopback'
+    throw new Error(
+      `Cannot use ${formatAddress(gateway)} as gateway: it is no neighbor on ${networks}`,
+    )
   }
 
   /** The link is up (frames go into `sink`) or, undefined, down. Connections do not notice, but for what is lost. */
@@ -116,9 +175,12 @@ export class Stack {
 
   /** The station with this MAC has left the network for good: connections to what is behind it end at once. */
   stationGone(mac: Mac, now: number): void {
-    const gone = new Set<number | undefined>(this.nic.neighbors.macGone(mac, now))
-    if (gone.size === 0) return
-    this.tcp.stationGone(dst => dst.isV4 && gone.has(this.ipv4.hopFor(dst.d)), now)
+    const gone = this.ipv4.arp.neighbors.macGone(mac, now)
+    if (gone.length === 0) return
+    this.tcp.stationGone(dst => {
+      const hop = dst.isV4 ? this.ipv4.hopFor(dst) : undefined
+      return hop !== undefined && gone.some(address => address.equals(hop))
+    }, now)
   }
 
   /**
@@ -127,9 +189,8 @@ export class Stack {
    * Call it too when a sink that had no room has some again.
    */
   run(now: number, budget: number): number {
-    const { nic, ipv4, tcp, loopback } = this
-    nic.run(now)
-    ipv4.reassembly.run(now)
+    const { ipv4, tcp, loopback } = this
+    ipv4.run(now)
     let left = budget
     do {
       left = this.loop(now, left)
@@ -137,9 +198,9 @@ export class Stack {
     } while (left > 0 && !loopback.isEmpty)
     tcp.flushEvents(now)
     // Packets of this turn may have begun to wait for neighbors that are now to be asked for.
-    if (nic.next <= now) nic.run(now)
+    if (ipv4.next <= now) ipv4.run(now)
     if (!loopback.isEmpty) return now
-    return Math.max(now, Math.min(nic.next, ipv4.reassembly.next, tcp.nextTimer()))
+    return Math.max(now, Math.min(ipv4.next, tcp.nextTimer()))
   }
 
   /** The address is ours, on whatever interface. */
@@ -178,35 +239,5 @@ function checkHost(address: Address): void {
     throw new Error(`Cannot take ${formatAddress(address)}: it is no host's own address`)
 }
 
-function interfaceAddress({ address, prefixLength }: Prefix): InterfaceAddress {
-  const mask = maskV4(prefixLength)
-  const broadcast = prefixLength <= 30 ? address.d | ~mask : undefined
-  return { word: address.d, mask, broadcast }
-}
-
-/** A route for each network that we are on, and the default route. */
-function routesFor(
-  nic: Nic,
-  addresses: readonly Prefix[],
-  gateway: Address | undefined,
-): RouteTable {
-  const routes = new RouteTable()
-  for (const { address, prefixLength } of addresses)
-    routes.add({
-      prefix: address.d,
-      prefixLength,
-      gateway: undefined,
-      source: address.d,
-      metric: 0,
-    })
-  if (gateway === undefined) return routes
-  const source = gateway.isV4 ? nic.sourceFor(gateway.d) : undefined
-  if (source === undefined || nic.hasAddress(gateway.d) || nic.isBroadcast(gateway.d))
-    throw new Error(
-      `Cannot use ${formatAddress(gateway)} as gateway: it is no neighbor on ${
-        addresses.map(({ address }) => formatAddress(address)).join(', ') || 'loopback'
-      }`,
-    )
-  routes.add({ prefix: 0, prefixLength: 0, gateway: gateway.d, source, metric: 0 })
-  return routes
-}
+const formatInterface = ({ address, prefixLength }: InterfaceAddress): string =>
+  formatPrefix({ address, prefixLength })

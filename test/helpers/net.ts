@@ -1,14 +1,14 @@
 // A wire made of arrays, and stacks and parts of stacks at its ends.
 import { u16 } from '../../src/base/bytes.ts'
 import { Loopback } from '../../src/stack/link/loopback.ts'
-import { type InterfaceAddress, Nic } from '../../src/stack/link/nic.ts'
+import { Nic } from '../../src/stack/link/nic.ts'
 import { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from '../../src/stack/link/sink.ts'
 import { Ipv4 } from '../../src/stack/net/ipv4.ts'
 import type { Packet } from '../../src/stack/net/path.ts'
 import type { Protocol, Unreachable } from '../../src/stack/net/protocol.ts'
-import { RouteTable } from '../../src/stack/net/route.ts'
+import { InterfaceAddress } from '../../src/stack/net/addresses.ts'
 import { randomWords } from '../../src/base/random.ts'
-import { type Address, maskV4 } from '../../src/wire/address.ts'
+import { ANY_V4, type Address } from '../../src/wire/address.ts'
 import { parseAddress, parsePrefix } from '../../src/wire/address-text.ts'
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, emitArp } from '../../src/wire/arp.ts'
 import {
@@ -119,12 +119,9 @@ export const mac = (text: string): Mac => parseMac(text)!
 /** Station number n's MAC: 02:00:00:00:00:0n. */
 export const macOf = (n: number): Mac => new Mac(0x0200, n)
 
-export function interfaceAddress(text: string): InterfaceAddress {
-  const { address, prefixLength } = parsePrefix(text)!
-  const mask = maskV4(prefixLength)
-  const broadcast = prefixLength <= 30 ? address.d | ~mask : undefined
-  return { word: address.d, mask, broadcast }
-}
+/** `interfaceAddress('10.0.0.1/24')`: static and assigned. */
+export const interfaceAddress = (text: string): InterfaceAddress =>
+  new InterfaceAddress(parsePrefix(text)!, 'static', 'PREFERRED', Infinity, Infinity)
 
 /** A protocol that notes what comes. */
 export class Recorder implements Protocol {
@@ -158,32 +155,27 @@ export class Recorder implements Protocol {
 
 /** Link and IPv4 of one host, without a transport; `protocol` is registered as TCP. */
 export function host(n: number, addresses: string[] = [`10.0.0.${n}/24`], gateway?: string) {
-  const nic = new Nic(macOf(n), addresses.map(interfaceAddress))
+  const nic = new Nic(macOf(n))
   const loopback = new Loopback()
-  const routes = new RouteTable()
-  for (const text of addresses) {
-    const { address, prefixLength } = parsePrefix(text)!
-    routes.add({
-      prefix: address.d,
-      prefixLength,
-      gateway: undefined,
-      source: address.d,
+  const ipv4 = new Ipv4(nic, loopback, randomWords(randomBytes(n)))
+  for (const text of addresses) ipv4.addresses.add(interfaceAddress(text))
+  if (gateway !== undefined)
+    ipv4.routes.add({
+      destination: { address: ANY_V4, prefixLength: 0 },
+      gateway: addr(gateway),
+      source: undefined,
       metric: 0,
+      origin: 'static',
+      expires: Infinity,
     })
-  }
-  if (gateway !== undefined) {
-    const source = nic.sourceFor(ip(gateway))!
-    routes.add({ prefix: 0, prefixLength: 0, gateway: ip(gateway), source, metric: 0 })
-  }
-  const ipv4 = new Ipv4(nic, loopback, routes, randomWords(randomBytes(n)))
   const protocol = new Recorder()
   ipv4.protocols.set(6, protocol)
   const sink = new TestSink()
   nic.setSink(sink)
-  nic.run(0)
-  nic.run(2000) // both announcements are out
+  ipv4.run(0)
+  ipv4.run(2000) // both announcements are out
   sink.take()
-  return { nic, loopback, routes, ipv4, protocol, sink, station: nic }
+  return { nic, arp: ipv4.arp, loopback, routes: ipv4.routes, ipv4, protocol, sink, station: nic }
 }
 
 export function ethernet(dst: Mac, src: Mac, type: number, payload: Uint8Array): Uint8Array {

@@ -89,7 +89,7 @@ for (const [what, options] of [
     t.ok(server.events & EV_CLOSED)
     t.equal(server.errno, 0)
     for (const { stack } of [a, b]) t.same(drops(stack), {})
-    t.equal(a.stack.nic.neighbors.find(addr('10.0.0.2').d)!.state, 'REACHABLE')
+    t.equal(a.stack.ipv4.arp.neighbors.find(addr('10.0.0.2'))!.state, 'REACHABLE')
   })
 
 t.test(
@@ -404,7 +404,7 @@ t.test('40,000 random frames: no throw, bounded, and a connection goes on, seed 
     b.sink.take()
   }
   net.now += 40_000
-  t.ok(stack.nic.neighbors.size <= 1024)
+  t.ok(stack.ipv4.arp.neighbors.size <= 1024)
   t.ok(stack.ipv4.reassembly.size <= 64)
   t.ok(transfer(net, [a, client], [b, server], 10_000))
 })
@@ -452,7 +452,7 @@ t.test(
       if (i % 50 === 0) b.stack.run(net.now, 64)
       b.sink.take()
     }
-    t.ok(b.stack.nic.neighbors.size <= 1024)
+    t.ok(b.stack.ipv4.arp.neighbors.size <= 1024)
     t.ok(b.stack.ipv4.reassembly.size <= 64)
     t.ok(b.stack.ipv4.reassembly.memory <= 1024 * 1024)
     t.equal(server.in.used, 0, 'no text came out of it')

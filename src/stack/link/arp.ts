@@ -1,29 +1,61 @@
 // ARP (RFC 826) and the defence of our addresses (RFC 5227).
-import { ETHERTYPE_ARP } from '../../wire/ethernet.ts'
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4 } from '../../wire/ethernet.ts'
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpMessage, emitArp } from '../../wire/arp.ts'
 import { BROADCAST_MAC, ZERO_MAC } from '../../wire/mac.ts'
 import type { Mac } from '../../wire/mac.ts'
-import type { Neighbor } from './neighbor.ts'
-import type { Nic } from './nic.ts'
+import { Address } from '../../wire/address.ts'
+import { type Neighbor, NeighborTable, type Resolver, type WaitingPacket } from './neighbor.ts'
+import { CAST_UNICAST, type LinkUser, type Nic } from './nic.ts'
 
 /** RFC 5227 section 1.1, in ms. */
 const ANNOUNCE_NUM = 2
 const ANNOUNCE_INTERVAL = 2_000
 const DEFEND_INTERVAL = 10_000
 
-export class Arp {
+/** What ARP needs to know of our IPv4 addresses, all of them words. */
+export interface ArpAddresses {
+  /** Those that are to be announced and defended. */
+  words(): Iterable<number>
+  has(word: number): boolean
+  /** Our address on the network of `word`; undefined: that is not on this link. */
+  sourceOnLink(word: number): number | undefined
+}
+
+export class Arp implements Resolver, LinkUser {
+  readonly ethertype = ETHERTYPE_IPV4
+  readonly neighbors: NeighborTable
+  /** A packet that waited for a neighbor in vain. */
+  onUndeliverable: (packet: Uint8Array, now: number) => void = () => {}
+  /** Another station claims one of our addresses. */
+  onConflict: (address: number, mac: Mac, now: number) => void = () => {}
   private readonly nic: Nic
+  private readonly addresses: ArpAddresses
   private announcements = 0
   private nextAnnouncement = Infinity
   private lastDefence = -Infinity
 
-  constructor(nic: Nic) {
+  constructor(nic: Nic, addresses: ArpAddresses) {
     this.nic = nic
+    this.addresses = addresses
+    this.neighbors = new NeighborTable(nic, this, nic.counters)
+    nic.users.push(this)
+    nic.handlers.set(ETHERTYPE_ARP, (bytes, at, length, _valid, cast, now) =>
+      this.arrives(bytes, at, length, cast === CAST_UNICAST, now),
+    )
   }
 
-  /** When run() has something to do. */
+  /** When run() has something to do. Packets that wait for room do not count: the sink tells when there is some. */
   get next(): number {
-    return this.nextAnnouncement
+    return Math.min(this.nextAnnouncement, this.neighbors.next)
+  }
+
+  linkUp(): void {
+    this.announce()
+    this.neighbors.relink()
+  }
+
+  linkDown(): void {
+    this.nextAnnouncement = Infinity
   }
 
   /** Tells everybody where our addresses are, twice (RFC 5227 section 2.3); from the next run() on. */
@@ -32,30 +64,34 @@ export class Arp {
     this.nextAnnouncement = -Infinity
   }
 
-  /** The link is gone. */
-  silence(): void {
-    this.nextAnnouncement = Infinity
+  run(now: number): void {
+    if (now >= this.nextAnnouncement) this.runAnnouncements(now)
+    this.neighbors.run(now)
   }
 
-  run(now: number): void {
-    if (now < this.nextAnnouncement) return
+  private runAnnouncements(now: number): void {
     let told = true
-    for (const { word } of this.nic.addresses) told = this.sendAnnouncement(word) && told
+    for (const word of this.addresses.words()) told = this.sendAnnouncement(word) && told
     if (told) this.announcements--
     this.nextAnnouncement = this.announcements > 0 ? now + ANNOUNCE_INTERVAL : Infinity
   }
 
   /** Asks for a neighbor: everybody, or the MAC it had when it was last heard of. */
   solicit(neighbor: Neighbor): void {
-    const spa = this.nic.sourceFor(neighbor.address)
+    const spa = this.addresses.sourceOnLink(neighbor.address.d)
     if (spa === undefined) return
     const dst = neighbor.hasMac ? neighbor.mac : BROADCAST_MAC
-    this.send(dst, ARP_REQUEST, spa, ZERO_MAC, neighbor.address)
+    this.send(dst, ARP_REQUEST, spa, ZERO_MAC, neighbor.address.d)
+  }
+
+  undeliverable(packet: WaitingPacket, now: number): void {
+    this.onUndeliverable(packet.bytes, now)
   }
 
   /** RFC 826 "Packet Reception". `toUs`: the frame came to our MAC, not to everybody's. */
   arrives(bytes: Uint8Array, at: number, length: number, toUs: boolean, now: number): void {
-    const { counters, neighbors } = this.nic
+    const { nic, neighbors, addresses } = this
+    const { counters } = nic
     const message = ArpMessage.parse(bytes, at, length)
     if (message === undefined || !isStation(message)) {
       counters.arpMalformed++
@@ -63,21 +99,23 @@ export class Arp {
     }
     counters.arpIn++
     const { op, sha, spa, tpa } = message
-    if (this.nic.hasAddress(spa)) {
-      if (!sha.equals(this.nic.mac)) this.conflict(spa, sha, now)
+    if (addresses.has(spa)) {
+      if (!sha.equals(nic.mac)) this.conflict(spa, sha, now)
       return
     }
-    const forUs = this.nic.hasAddress(tpa)
-    const neighbor = neighbors.find(spa)
+    const forUs = addresses.has(tpa)
+    const from = Address.v4(spa)
+    const neighbor = neighbors.find(from)
     if (neighbor !== undefined) neighbors.learn(neighbor, sha, op === ARP_REPLY && toUs, now)
-    else if (op === ARP_REQUEST && forUs && this.nic.isOnLink(spa)) neighbors.create(spa, sha)
+    else if (op === ARP_REQUEST && forUs && addresses.sourceOnLink(spa) !== undefined)
+      neighbors.create(from, sha)
     if (op === ARP_REQUEST && forUs) this.send(sha, ARP_REPLY, tpa, sha, spa)
   }
 
   /** Somebody else uses our address. We keep it, and say so (RFC 5227 section 2.4(c)), but not in a loop. */
   private conflict(address: number, mac: Mac, now: number): void {
     this.nic.counters.arpConflicts++
-    this.nic.onConflict(address, mac, now)
+    this.onConflict(address, mac, now)
     if (now - this.lastDefence < DEFEND_INTERVAL) return
     this.lastDefence = now
     this.sendAnnouncement(address)

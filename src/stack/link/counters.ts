@@ -20,7 +20,6 @@ export class LinkCounters {
   /** Our own frame came back. */
   ownFrame = 0
   unknownEthertype = 0
-  ipv6 = 0
   arpMalformed = 0
   /** An ARP message of ours found no room; it is sent again when its turn comes. */
   arpNoRoom = 0

@@ -1,6 +1,8 @@
 // Who has which MAC address, and how sure that is: the states and constants of RFC 4861 section 7.3, which fit
-// ARP as well as they fit neighbor discovery. Packets for a neighbor that is still asked for wait here, whole.
+// ARP as well as they fit neighbor discovery. One table for each family. Packets for a neighbor that is still asked for
+// wait here, whole.
 import { Timers } from '../../base/timers.ts'
+import { type Address, ANY_V4 } from '../../wire/address.ts'
 import type { Mac } from '../../wire/mac.ts'
 import { ZERO_MAC } from '../../wire/mac.ts'
 import type { LinkCounters } from './counters.ts'
@@ -30,9 +32,11 @@ export interface WaitingPacket {
 }
 
 export class Neighbor {
+  /** Whose it is; undefined: nobody's. */
+  readonly table: NeighborTable | undefined
   /** Place in the table; -1: it was put out, whoever holds it must look the address up again. */
   id: number
-  readonly address: number
+  readonly address: Address
   mac: Mac = ZERO_MAC
   state: NeighborState = 'INCOMPLETE'
   /** Frames may go to `mac` with no further thought. */
@@ -46,7 +50,8 @@ export class Neighbor {
   /** Counts up with each look-up that was not `ready`: the smallest is the longest unused. */
   used = 0
 
-  constructor(id: number, address: number) {
+  constructor(table: NeighborTable | undefined, id: number, address: Address) {
+    this.table = table
     this.id = id
     this.address = address
   }
@@ -57,22 +62,37 @@ export class Neighbor {
 }
 
 /** Holds the place of a neighbor that is not looked up yet, or for which the table has no room. */
-export const NOWHERE: Neighbor = Object.assign(new Neighbor(-1, 0), { state: 'FAILED' as const })
+export const NOWHERE: Neighbor = Object.assign(new Neighbor(undefined, -1, ANY_V4), {
+  state: 'FAILED' as const,
+})
+
+/** Somebody whose MAC needs no question: a group, everybody. */
+export function fixedNeighbor(table: NeighborTable, address: Address, mac: Mac): Neighbor {
+  const fixed = { state: 'REACHABLE' as const, mac, ready: true }
+  return Object.assign(new Neighbor(table, -1, address), fixed)
+}
 
 /** What the table asks of the link. */
 export interface NeighborLink {
-  /** Asks for the neighbor's MAC: everybody, or the MAC that it had. */
-  solicit(neighbor: Neighbor): void
   /** Sends a packet that waited; false: no room now. */
   transmit(neighbor: Neighbor, packet: WaitingPacket): boolean
+}
+
+/** How neighbors are asked for: ARP, neighbor discovery. */
+export interface Resolver {
+  /** Of the packets that wait. */
+  readonly ethertype: number
+  /** Asks for the neighbor's MAC: everybody, or the MAC that it had. */
+  solicit(neighbor: Neighbor): void
   /** The neighbor did not answer; this waited for it. */
   undeliverable(packet: WaitingPacket, now: number): void
 }
 
 export class NeighborTable {
+  readonly resolver: Resolver
   private readonly link: NeighborLink
   private readonly counters: LinkCounters
-  private readonly byAddress = new Map<number, Neighbor>()
+  private readonly byAddress = new Map<string | number, Neighbor>()
   private readonly slots: (Neighbor | undefined)[] = new Array<undefined>(CAPACITY).fill(undefined)
   private readonly freeIds = Array.from({ length: CAPACITY }, (_, i) => CAPACITY - 1 - i)
   private readonly timers = new Timers(CAPACITY)
@@ -84,8 +104,9 @@ export class NeighborTable {
   /** They have a MAC again, but the link had no room for all that waited. */
   private blocked: Neighbor[] = []
 
-  constructor(link: NeighborLink, counters: LinkCounters) {
+  constructor(link: NeighborLink, resolver: Resolver, counters: LinkCounters) {
     this.link = link
+    this.resolver = resolver
     this.counters = counters
   }
 
@@ -98,13 +119,13 @@ export class NeighborTable {
     return this.timers.next
   }
 
-  find(address: number): Neighbor | undefined {
-    return this.byAddress.get(address)
+  find(address: Address): Neighbor | undefined {
+    return this.byAddress.get(keyOf(address))
   }
 
   /** The neighbor to send to now: asks for it if it is unknown. NOWHERE if there is no room to ask. */
-  resolve(address: number): Neighbor {
-    const neighbor = this.byAddress.get(address)
+  resolve(address: Address): Neighbor {
+    const neighbor = this.byAddress.get(keyOf(address))
     if (neighbor === undefined || neighbor.state === 'FAILED') return this.startResolution(address)
     neighbor.used = ++this.uses
     if (neighbor.state === 'STALE') {
@@ -115,7 +136,7 @@ export class NeighborTable {
   }
 
   /** Makes an entry for a station that spoke to us first (RFC 826: it will want an answer). */
-  create(address: number, mac: Mac): void {
+  create(address: Address, mac: Mac): void {
     const neighbor = this.add(address)
     if (neighbor === undefined) return
     neighbor.mac = mac
@@ -184,19 +205,19 @@ export class NeighborTable {
   }
 
   /** The station with this MAC has left: its addresses. */
-  macGone(mac: Mac, now: number): number[] {
+  macGone(mac: Mac, now: number): Address[] {
     this.now = now
     const gone = [...this.byAddress.values()].filter(n => n.hasMac && n.mac.equals(mac))
     for (const neighbor of gone) this.fail(neighbor, now)
     return gone.map(neighbor => neighbor.address)
   }
 
-  private startResolution(address: number): Neighbor {
+  private startResolution(address: Address): Neighbor {
     if (this.incomplete >= MAX_INCOMPLETE) {
       this.counters.neighborTableFull++
       return NOWHERE
     }
-    const neighbor = this.byAddress.get(address) ?? this.add(address)
+    const neighbor = this.byAddress.get(keyOf(address)) ?? this.add(address)
     if (neighbor === undefined) return NOWHERE
     this.enter(neighbor, 'INCOMPLETE')
     neighbor.used = ++this.uses
@@ -205,18 +226,18 @@ export class NeighborTable {
   }
 
   /** A new entry, FAILED until its maker says otherwise; undefined: the table is full of better ones. */
-  private add(address: number): Neighbor | undefined {
+  private add(address: Address): Neighbor | undefined {
     if (this.freeIds.length === 0) this.evict()
     const id = this.freeIds.pop()
     if (id === undefined) {
       this.counters.neighborTableFull++
       return
     }
-    const neighbor = new Neighbor(id, address)
+    const neighbor = new Neighbor(this, id, address)
     neighbor.state = 'FAILED'
     neighbor.used = ++this.uses
     this.slots[id] = neighbor
-    this.byAddress.set(address, neighbor)
+    this.byAddress.set(keyOf(address), neighbor)
     return neighbor
   }
 
@@ -233,7 +254,7 @@ export class NeighborTable {
     this.timers.clear(victim.id)
     this.slots[victim.id] = undefined
     this.freeIds.push(victim.id)
-    this.byAddress.delete(victim.address)
+    this.byAddress.delete(keyOf(victim.address))
     this.enter(victim, 'FAILED')
     victim.id = -1
   }
@@ -272,7 +293,7 @@ export class NeighborTable {
     }
     neighbor.probes++
     this.timers.set(neighbor.id, now + RETRANS_TIMER)
-    this.link.solicit(neighbor)
+    this.resolver.solicit(neighbor)
   }
 
   private fail(neighbor: Neighbor, now: number): void {
@@ -283,7 +304,7 @@ export class NeighborTable {
     neighbor.waitingBytes = 0
     this.enter(neighbor, 'FAILED')
     this.counters.neighborsFailed++
-    for (const packet of waited) this.link.undeliverable(packet, now)
+    for (const packet of waited) this.resolver.undeliverable(packet, now)
   }
 
   /** Sends what waited, in order; what finds no room stays for the next run(), and newer packets behind it. */
@@ -305,3 +326,5 @@ export class NeighborTable {
     this.waitingBytes -= length
   }
 }
+
+const keyOf = (a: Address): string | number => (a.isV4 ? a.d : `${a.a},${a.b},${a.c},${a.d}`)

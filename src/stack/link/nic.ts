@@ -1,26 +1,31 @@
-// The network interface: frames in, checked and sorted; packets out, to a neighbor's MAC.
+// The network interface: frames in, checked and sorted; packets out, to a neighbor's MAC. It knows nothing of IP: what is
+// above registers by ethertype, and tells which groups it wants to hear.
 import { i32, u16 } from '../../base/bytes.ts'
-import {
-  ETHER_HEADER_LEN,
-  ETHERTYPE_ARP,
-  ETHERTYPE_IPV4,
-  ETHERTYPE_IPV6,
-  emitEthernet,
-} from '../../wire/ethernet.ts'
+import { ETHER_HEADER_LEN, emitEthernet } from '../../wire/ethernet.ts'
 import type { Mac } from '../../wire/mac.ts'
-import { Arp } from './arp.ts'
 import { LinkCounters } from './counters.ts'
-import { NeighborTable } from './neighbor.ts'
-import type { NeighborLink, WaitingPacket, Neighbor } from './neighbor.ts'
-import { CHECKSUM_VALID } from './sink.ts'
-import type { FrameSink } from './sink.ts'
+import type { Neighbor, NeighborLink, WaitingPacket } from './neighbor.ts'
+import { CHECKSUM_VALID, type FrameSink } from './sink.ts'
 
-/** One of the interface's IPv4 addresses, as words. */
-export interface InterfaceAddress {
-  readonly word: number
-  readonly mask: number
-  /** The network's directed broadcast; undefined where there is none (RFC 3021: /31, and /32). */
-  readonly broadcast: number | undefined
+/** Whom a frame was for: us alone, a group that we are in, everybody. */
+export const CAST_UNICAST = 0
+export const CAST_MULTICAST = 1
+export const CAST_BROADCAST = 2
+
+/** Takes the packets of one ethertype: `length` bytes at `at`, padding and all; `cast` is CAST_*. */
+export type PacketHandler = (
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  checksumValid: boolean,
+  cast: number,
+  now: number,
+) => void
+
+/** Who wants to know when the link comes and goes. */
+export interface LinkUser {
+  linkUp(): void
+  linkDown(): void
 }
 
 /** Until a link says otherwise. */
@@ -29,10 +34,10 @@ const MAX_PACKET = 65535
 
 export class Nic implements NeighborLink {
   readonly mac: Mac
-  readonly addresses: readonly InterfaceAddress[]
   readonly counters = new LinkCounters()
-  readonly neighbors: NeighborTable
-  readonly arp: Arp
+  /** By ethertype. */
+  readonly handlers = new Map<number, PacketHandler>()
+  readonly users: LinkUser[] = []
   sink: FrameSink | undefined
   mtu = DEFAULT_MTU
   /** The link takes segments longer than its mtu, and leaves the checksum to us. */
@@ -45,64 +50,38 @@ export class Nic implements NeighborLink {
   private target: 'sink' | 'wait' | 'nowhere' = 'nowhere'
   /** Packets that cannot go into the sink yet, or never, are built here. */
   private readonly scratch = new Uint8Array(ETHER_HEADER_LEN + MAX_PACKET)
+  /** How often each group's MAC was joined. */
+  private readonly groups = new Map<number, number>()
 
-  /** Takes IPv4 packets; `broadcast`: the frame was for everybody. Set by who puts the stack together. */
-  deliverIpv4: (
-    bytes: Uint8Array,
-    at: number,
-    length: number,
-    checksumValid: boolean,
-    broadcast: boolean,
-    now: number,
-  ) => void = () => {
-    this.counters.unknownEthertype++
-  }
-  /** A packet that waited for a neighbor in vain. */
-  onUndeliverable: (packet: Uint8Array, now: number) => void = () => {}
-  /** Another station claims one of our addresses. */
-  onConflict: (address: number, mac: Mac, now: number) => void = () => {}
-
-  constructor(mac: Mac, addresses: readonly InterfaceAddress[]) {
+  constructor(mac: Mac) {
     this.mac = mac
-    this.addresses = addresses
     this.bytes = this.scratch
-    this.neighbors = new NeighborTable(this, this.counters)
-    this.arp = new Arp(this)
   }
 
   /** The link is up, or (undefined) down. What is kept for sending stays, if the new link can take it. */
   setSink(sink: FrameSink | undefined): void {
     this.sink = sink
     if (sink === undefined) {
-      this.arp.silence()
+      for (const user of this.users) user.linkDown()
       return
     }
     this.mtu = sink.mtu
     this.offload = sink.offload
-    this.arp.announce()
-    this.neighbors.relink()
+    for (const user of this.users) user.linkUp()
   }
 
-  hasAddress(word: number): boolean {
-    for (const address of this.addresses) if (address.word === word) return true
-    return false
+  /** Frames to this group are ours from now on, until leave() was called as often. */
+  join(group: Mac): void {
+    const key = keyOf(group.high, group.low)
+    this.groups.set(key, (this.groups.get(key) ?? 0) + 1)
   }
 
-  isOnLink(word: number): boolean {
-    return this.sourceFor(word) !== undefined
-  }
-
-  /** Our address on the network of `word`. */
-  sourceFor(word: number): number | undefined {
-    for (const { word: own, mask } of this.addresses) if (((own ^ word) & mask) === 0) return own
-    return undefined
-  }
-
-  /** Everybody on this link, or on one of our networks (RFC 1122 section 3.2.1.3). */
-  isBroadcast(word: number): boolean {
-    if (word === -1) return true
-    for (const { broadcast } of this.addresses) if (broadcast === word) return true
-    return false
+  leave(group: Mac): void {
+    const key = keyOf(group.high, group.low)
+    const count = this.groups.get(key)
+    if (count === undefined) throw new Error(`Cannot leave group ${key.toString(16)}: not joined`)
+    if (count === 1) this.groups.delete(key)
+    else this.groups.set(key, count - 1)
   }
 
   /** A frame of `length` bytes. The link's mtu bounds it, or, where the link segments for us, the gso size says why not. */
@@ -127,12 +106,17 @@ export class Nic implements NeighborLink {
     }
     const high = u16(bytes, at)
     const low = i32(bytes, at + 2)
-    const toUs = low === mac.low && high === mac.high
-    const broadcast = low === -1 && high === 0xffff
-    if (!toUs && !broadcast) {
-      if ((high & 0x100) !== 0) counters.multicastNotJoined++
-      else counters.notOurMac++
-      return
+    let cast = CAST_UNICAST
+    if (low !== mac.low || high !== mac.high) {
+      if ((high & 0x100) === 0) {
+        counters.notOurMac++
+        return
+      }
+      cast = low === -1 && high === 0xffff ? CAST_BROADCAST : CAST_MULTICAST
+      if (cast === CAST_MULTICAST && !this.groups.has(keyOf(high, low))) {
+        counters.multicastNotJoined++
+        return
+      }
     }
     const fromHigh = u16(bytes, at + 6)
     const fromLow = i32(bytes, at + 8)
@@ -144,21 +128,13 @@ export class Nic implements NeighborLink {
       counters.ownFrame++
       return
     }
+    const handler = this.handlers.get(u16(bytes, at + 12))
+    if (handler === undefined) {
+      counters.unknownEthertype++
+      return
+    }
     const packet = at + ETHER_HEADER_LEN
-    const type = u16(bytes, at + 12)
-    if (type === ETHERTYPE_IPV4)
-      this.deliverIpv4(
-        bytes,
-        packet,
-        length - ETHER_HEADER_LEN,
-        checksum === CHECKSUM_VALID,
-        broadcast,
-        now,
-      )
-    else if (type === ETHERTYPE_ARP)
-      this.arp.arrives(bytes, packet, length - ETHER_HEADER_LEN, toUs, now)
-    else if (type === ETHERTYPE_IPV6) counters.ipv6++
-    else counters.unknownEthertype++
+    handler(bytes, packet, length - ETHER_HEADER_LEN, checksum === CHECKSUM_VALID, cast, now)
   }
 
   /** Space for a packet of at most `length` bytes to a neighbor: its offset in `bytes`; -1: no room now. */
@@ -176,20 +152,17 @@ export class Nic implements NeighborLink {
     checksumStart: number,
     checksumOffset: number,
   ): void {
-    if (this.target !== 'wait')
-      return this.closeFrame(
-        neighbor.mac,
-        ETHERTYPE_IPV4,
-        length,
-        gsoSize,
-        checksumStart,
-        checksumOffset,
-      )
+    const { table, mac } = neighbor
+    if (table === undefined) return
+    if (this.target !== 'wait') {
+      const type = table.resolver.ethertype
+      return this.closeFrame(mac, type, length, gsoSize, checksumStart, checksumOffset)
+    }
     const bytes = this.scratch.slice(ETHER_HEADER_LEN, ETHER_HEADER_LEN + length)
-    this.neighbors.wait(neighbor, { bytes, gsoSize, checksumStart, checksumOffset })
+    table.wait(neighbor, { bytes, gsoSize, checksumStart, checksumOffset })
   }
 
-  /** The same, without a neighbor: for ARP itself. A link that is down takes everything and loses it. */
+  /** The same, without a neighbor: for ARP and neighbor discovery. A link that is down takes everything and loses it. */
   openFrame(length: number): number {
     const { sink } = this
     if (sink === undefined) return this.openScratch('nowhere')
@@ -219,20 +192,6 @@ export class Nic implements NeighborLink {
     this.sink!.close(ETHER_HEADER_LEN + length, gsoSize, checksumStart, checksumOffset)
   }
 
-  /** When run() has something to do. Packets that wait for room do not count: the sink tells when there is some. */
-  get next(): number {
-    return Math.min(this.neighbors.next, this.arp.next)
-  }
-
-  run(now: number): void {
-    this.arp.run(now)
-    this.neighbors.run(now)
-  }
-
-  solicit(neighbor: Neighbor): void {
-    this.arp.solicit(neighbor)
-  }
-
   transmit(neighbor: Neighbor, packet: WaitingPacket): boolean {
     const { bytes, gsoSize, checksumStart, checksumOffset } = packet
     if (!this.offload && (bytes.length > this.mtu || checksumStart !== 0)) {
@@ -242,19 +201,9 @@ export class Nic implements NeighborLink {
     const at = this.openFrame(bytes.length)
     if (at < 0) return false
     this.bytes.set(bytes, at)
-    this.closeFrame(
-      neighbor.mac,
-      ETHERTYPE_IPV4,
-      bytes.length,
-      gsoSize,
-      checksumStart,
-      checksumOffset,
-    )
+    const type = neighbor.table!.resolver.ethertype
+    this.closeFrame(neighbor.mac, type, bytes.length, gsoSize, checksumStart, checksumOffset)
     return true
-  }
-
-  undeliverable(packet: WaitingPacket, now: number): void {
-    this.onUndeliverable(packet.bytes, now)
   }
 
   private openScratch(target: 'wait' | 'nowhere'): number {
@@ -263,3 +212,6 @@ export class Nic implements NeighborLink {
     return ETHER_HEADER_LEN
   }
 }
+
+/** A MAC as one number, below 2^48. */
+const keyOf = (high: number, low: number): number => high * 2 ** 32 + (low >>> 0)

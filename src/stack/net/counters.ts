@@ -22,6 +22,8 @@ export class NetCounters {
   /** In a broadcast frame, but to one address (RFC 1122 section 3.3.6). */
   linkBroadcast = 0
   noProtocol = 0
+  /** Ours, but the way there, or the source address, is gone. */
+  noRoute = 0
   /** Ours, larger than the mtu that the link or the path has by now. */
   tooBig = 0
   /** A fragment of ours for which the link had no room; the rest of its datagram follows it. */

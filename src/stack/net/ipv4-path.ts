@@ -4,6 +4,7 @@ import type { Address } from '../../wire/address.ts'
 import { finish, fold, pseudoSumV4, sumBytes } from '../../wire/checksum.ts'
 import { ETHER_HEADER_LEN } from '../../wire/ethernet.ts'
 import { IPV4_DF, IPV4_HEADER_LEN, IPV4_MAX_DATAGRAM, IPV4_MF, emitIpv4 } from '../../wire/ipv4.ts'
+import type { Arp } from '../link/arp.ts'
 import { NOWHERE } from '../link/neighbor.ts'
 import type { Nic } from '../link/nic.ts'
 import type { NetCounters } from './counters.ts'
@@ -14,10 +15,17 @@ const DEFAULT_TTL = 64
 /** What paths share: one stack's way out. */
 export interface Ipv4Output {
   readonly nic: Nic
+  readonly arp: Arp
+  /** Another number: addresses or routes have changed. */
+  readonly generation: number
   readonly counters: NetCounters
   /** A datagram that is cut into fragments, or thrown away, is built here. */
   readonly scratch: Uint8Array
   random(): number
+  /** Is the address ours? */
+  isLocal(word: number): boolean
+  /** Who gets packets for `dst` on the link; undefined: nobody. */
+  hopFor(dst: Address): Address | undefined
 }
 
 export class Ipv4Path implements Path {
@@ -30,25 +38,18 @@ export class Ipv4Path implements Path {
   private readonly protocol: number
   /** The sender asks that its datagrams not be fragmented, by us or on the way (RFC 1191). */
   private readonly df: boolean
-  private readonly hop: number
+  private hop: Address | undefined
+  private generation = -1
   private readonly pseudo: number
   private neighbor = NOWHERE
   private at = 0
   private target: 'nic' | 'fragments' | 'nowhere' = 'nowhere'
 
-  constructor(
-    output: Ipv4Output,
-    src: Address,
-    dst: Address,
-    hop: number,
-    protocol: number,
-    df: boolean,
-  ) {
+  constructor(output: Ipv4Output, src: Address, dst: Address, protocol: number, df: boolean) {
     this.output = output
     this.nic = output.nic
     this.src = src
     this.dst = dst
-    this.hop = hop
     this.protocol = protocol
     this.df = df
     this.pseudo = pseudoSumV4(src.d, dst.d, protocol)
@@ -65,8 +66,9 @@ export class Ipv4Path implements Path {
 
   open(length: number): number {
     const total = IPV4_HEADER_LEN + length
+    if (this.generation !== this.output.generation) this.reroute()
     if (total > this.mtu && (!this.df || !this.nic.offload)) return this.openScratch(total)
-    if (!this.neighbor.ready) this.neighbor = this.nic.neighbors.resolve(this.hop)
+    if (!this.neighbor.ready && !this.resolve()) return this.openNowhere()
     const at = this.nic.open(this.neighbor, total)
     if (at < 0) return -1
     this.target = 'nic'
@@ -78,6 +80,10 @@ export class Ipv4Path implements Path {
   close(length: number, gsoSize: number, checksumOffset: number, tos = 0, ttl = DEFAULT_TTL): void {
     const total = IPV4_HEADER_LEN + length
     if (this.target === 'fragments') return this.closeFragments(length, checksumOffset, tos, ttl)
+    if (this.hop === undefined) {
+      this.output.counters.noRoute++
+      return
+    }
     // The mtu became smaller since the sender chose this length.
     if (this.target === 'nowhere' || (total > this.mtu && gsoSize === 0)) {
       this.output.counters.tooBig++
@@ -100,7 +106,28 @@ export class Ipv4Path implements Path {
   }
 
   confirm(now: number): void {
-    this.nic.neighbors.confirm(this.neighbor, now)
+    this.output.arp.neighbors.confirm(this.neighbor, now)
+  }
+
+  /** Routes or addresses have changed since the last packet. */
+  private reroute(): void {
+    const { output, src, dst } = this
+    this.generation = output.generation
+    this.hop = output.isLocal(src.d) ? output.hopFor(dst) : undefined
+    this.neighbor = NOWHERE
+  }
+
+  /** Looks the next hop's MAC up. False: there is no next hop. */
+  private resolve(): boolean {
+    if (this.hop === undefined) return false
+    this.neighbor = this.output.arp.neighbors.resolve(this.hop)
+    return true
+  }
+
+  private openNowhere(): number {
+    this.target = 'nowhere'
+    this.bytes = this.output.scratch
+    return IPV4_HEADER_LEN
   }
 
   private openScratch(total: number): number {
@@ -128,7 +155,10 @@ export class Ipv4Path implements Path {
     const most = (mtu - IPV4_HEADER_LEN) & ~7
     for (let offset = 0; offset < length; offset += most) {
       const n = Math.min(most, length - offset)
-      if (!this.neighbor.ready) this.neighbor = nic.neighbors.resolve(this.hop)
+      if (!this.neighbor.ready && !this.resolve()) {
+        counters.noRoute++
+        return
+      }
       const at = nic.open(this.neighbor, IPV4_HEADER_LEN + n)
       if (at < 0) {
         counters.fragmentNoRoom++

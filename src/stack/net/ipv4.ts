@@ -24,7 +24,10 @@ import {
   ipv4Options,
 } from '../../wire/ipv4.ts'
 import type { Loopback } from '../link/loopback.ts'
-import type { Nic } from '../link/nic.ts'
+import { Arp } from '../link/arp.ts'
+import { CAST_BROADCAST, type Nic } from '../link/nic.ts'
+import { ETHERTYPE_IPV4 } from '../../wire/ethernet.ts'
+import { Addresses, type InterfaceAddress } from './addresses.ts'
 import { NetCounters } from './counters.ts'
 import { Icmp } from './icmp.ts'
 import { Ipv4Path } from './ipv4-path.ts'
@@ -35,8 +38,7 @@ import { PathCache } from './path-cache.ts'
 import type { Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
 import { Reassembly } from './reassembly.ts'
-import { nextHop } from './route.ts'
-import type { RouteTable } from './route.ts'
+import { RouteTable, nextHop } from './route.ts'
 
 export class Ipv4 implements Ipv4Output {
   readonly protocols = new Map<number, Protocol>()
@@ -44,17 +46,18 @@ export class Ipv4 implements Ipv4Output {
   readonly icmp: Icmp
   readonly reassembly: Reassembly
   readonly nic: Nic
-  readonly routes: RouteTable
+  readonly arp: Arp
+  readonly addresses = new Addresses()
+  readonly routes = new RouteTable()
   readonly random: () => number
   readonly scratch = new Uint8Array(IPV4_MAX_DATAGRAM)
   private readonly loopback: Loopback
   private readonly paths = new PathCache()
   private readonly packet = new ArrivedPacket()
 
-  constructor(nic: Nic, loopback: Loopback, routes: RouteTable, random: () => number) {
+  constructor(nic: Nic, loopback: Loopback, random: () => number) {
     this.nic = nic
     this.loopback = loopback
-    this.routes = routes
     this.random = random
     this.icmp = new Icmp(this)
     this.protocols.set(IPPROTO_ICMP, this.icmp)
@@ -62,28 +65,54 @@ export class Ipv4 implements Ipv4Output {
       const code = ICMP_REASSEMBLY_TIME_EXCEEDED
       this.icmp.error(bytes, at, length, ICMP_TIME_EXCEEDED, code, now)
     })
-    nic.deliverIpv4 = (bytes, at, length, checksumValid, broadcast, now) =>
-      this.arrives(bytes, at, length, checksumValid, broadcast, now)
-    nic.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
+    this.addresses.onChange = (address, gone) => this.addressChanged(address, gone)
+    this.arp = new Arp(nic, this.arpAddresses())
+    this.arp.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
+    nic.handlers.set(ETHERTYPE_IPV4, (bytes, at, length, checksumValid, cast, now) =>
+      this.arrives(bytes, at, length, checksumValid, cast === CAST_BROADCAST, now),
+    )
+  }
+
+  /** Counts the changes after which a next hop, or a source address, may be another. */
+  get generation(): number {
+    return this.addresses.generation + this.routes.generation
+  }
+
+  /** When run() has something to do. */
+  get next(): number {
+    const { arp, addresses, routes, reassembly } = this
+    return Math.min(arp.next, addresses.next, routes.next, reassembly.next)
+  }
+
+  run(now: number): void {
+    this.addresses.run(now)
+    this.routes.run(now)
+    this.arp.run(now)
+    this.reassembly.run(now)
   }
 
   /** 127.0.0.0/8, or an address of our nic. */
   isLocal(word: number): boolean {
-    return isLoopback(word) || this.nic.hasAddress(word)
+    return isLoopback(word) || this.addresses.hasWord(word)
   }
 
   /** The source address for packets to `dst` that have none; a negative errno if there is no way. */
   sourceFor(dst: Address): Address | number {
     const word = dst.d
     if (isLoopback(word)) return LOOPBACK_V4
-    if (this.nic.hasAddress(word)) return dst
-    const route = this.isUnicast(word) ? this.routes.lookup(word) : undefined
-    return route === undefined ? -ENETUNREACH : Address.v4(route.source)
+    if (this.addresses.hasWord(word)) return dst
+    const route = this.isUnicast(word) ? this.routes.lookup(dst) : undefined
+    if (route === undefined) return -ENETUNREACH
+    // Linux's inet_select_addr(): the route's, else one on the next hop's network, else the first there is.
+    const { addresses } = this
+    const other = addresses.onLinkWith(nextHop(route, dst)) ?? addresses.all.find(a => a.isAssigned)
+    const source = route.source ?? other?.address
+    return source ?? -EADDRNOTAVAIL
   }
 
   /** Who gets packets for `dst` on the link; undefined: nobody, or ourselves. */
-  hopFor(dst: number): number | undefined {
-    if (this.isLocal(dst) || !this.isUnicast(dst)) return undefined
+  hopFor(dst: Address): Address | undefined {
+    if (this.isLocal(dst.d) || !this.isUnicast(dst.d)) return undefined
     const route = this.routes.lookup(dst)
     return route && nextHop(route, dst)
   }
@@ -95,6 +124,7 @@ export class Ipv4 implements Ipv4Output {
       if (typeof chosen === 'number') return chosen
       src = chosen
     }
+    this.paths.keepTo(this.generation)
     const known = this.paths.find(src, dst, protocol)
     if (known !== undefined) return known
     const path = this.makePath(src, dst, protocol)
@@ -106,10 +136,9 @@ export class Ipv4 implements Ipv4Output {
     if (!this.isLocal(src.d)) return -EADDRNOTAVAIL
     if (this.isLocal(dst.d) && this.isUnicast(dst.d))
       return new LoopbackPath(this.loopback, src, dst, protocol)
-    const hop = this.hopFor(dst.d)
-    if (hop === undefined) return -ENETUNREACH
+    if (this.hopFor(dst) === undefined) return -ENETUNREACH
     if (src.isLoopback) return -EINVAL
-    return new Ipv4Path(this, src, dst, hop, protocol, protocol === IPPROTO_TCP)
+    return new Ipv4Path(this, src, dst, protocol, protocol === IPPROTO_TCP)
   }
 
   /** One host's address: not "this network", a group, or everybody. */
@@ -117,7 +146,44 @@ export class Ipv4 implements Ipv4Output {
     const top = word >>> 24
     if (top === 0 || (top >= 224 && top < 240) || word === 0x7f000000 || word === 0x7fffffff)
       return false
-    return !this.nic.isBroadcast(word)
+    return !this.isBroadcast(word)
+  }
+
+  /** Everybody on this link, or on one of our networks (RFC 1122 section 3.2.1.3). */
+  private isBroadcast(word: number): boolean {
+    return word === -1 || this.addresses.isDirectedBroadcast(word)
+  }
+
+  /** Each address brings the route to its network. */
+  private addressChanged(entry: InterfaceAddress, gone: boolean): void {
+    const { address, prefixLength } = entry
+    this.routes.remove(
+      route =>
+        route.origin === 'connected' &&
+        route.source?.equals(address) === true &&
+        route.destination.prefixLength === prefixLength,
+    )
+    if (gone || !entry.isAssigned) return
+    this.routes.add({
+      destination: { address, prefixLength },
+      gateway: undefined,
+      source: address,
+      metric: 0,
+      origin: 'connected',
+      expires: Infinity,
+    })
+    this.arp.announce()
+  }
+
+  private arpAddresses() {
+    const { addresses } = this
+    return {
+      *words() {
+        for (const entry of addresses.all) if (entry.isAssigned) yield entry.address.d
+      },
+      has: (word: number) => addresses.hasWord(word),
+      sourceOnLink: (word: number) => addresses.onLinkWith(Address.v4(word))?.address.d,
+    }
   }
 
   /** A packet from the link. `broadcast`: its frame was for everybody. */
@@ -129,7 +195,7 @@ export class Ipv4 implements Ipv4Output {
     broadcast: boolean,
     now: number,
   ): void {
-    const { counters, nic } = this
+    const { counters } = this
     counters.packetsIn++
     if (length < IPV4_HEADER_LEN || bytes[at] >>> 4 !== 4) {
       counters.badHeader++
@@ -158,9 +224,9 @@ export class Ipv4 implements Ipv4Output {
       return
     }
     const dst = i32(bytes, at + IPV4_DST)
-    if (!nic.hasAddress(dst)) {
+    if (!this.addresses.hasWord(dst)) {
       // The strong host model (RFC 1122 section 3.3.4.2): loopback's addresses are not this interface's.
-      if (dst >>> 28 === 0xe || nic.isBroadcast(dst)) counters.broadcast++
+      if (dst >>> 28 === 0xe || this.isBroadcast(dst)) counters.broadcast++
       else counters.notOurAddress++
       return
     }
@@ -186,7 +252,7 @@ export class Ipv4 implements Ipv4Output {
   private isStation(src: number): boolean {
     const top = src >>> 24
     if (top === 0 || top === 127 || top >= 224) return false
-    return !this.nic.hasAddress(src) && !this.nic.isBroadcast(src)
+    return !this.addresses.hasWord(src) && !this.isBroadcast(src)
   }
 
   private deliver(

@@ -9,6 +9,7 @@ import {
   IPV6_PAYLOAD_LENGTH,
   isWholeIpv6,
 } from '../../wire/ipv6.ts'
+import { Addresses } from './addresses.ts'
 import type { Loopback } from '../link/loopback.ts'
 import type { NetCounters } from './counters.ts'
 import { LoopbackPath } from './loopback-path.ts'
@@ -16,25 +17,26 @@ import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
 import type { Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
+import { RouteTable } from './route.ts'
 
 export class Ipv6 {
+  readonly addresses = new Addresses()
+  readonly routes = new RouteTable()
   readonly protocols = new Map<number, Protocol>()
   private readonly loopback: Loopback
-  private readonly addresses: readonly Address[]
   private readonly counters: NetCounters
   private readonly paths = new PathCache()
   private readonly packet = new ArrivedPacket()
 
-  constructor(loopback: Loopback, addresses: readonly Address[], counters: NetCounters) {
+  constructor(loopback: Loopback, counters: NetCounters) {
     this.loopback = loopback
-    this.addresses = [LOOPBACK_V6, ...addresses]
     this.counters = counters
     this.packet.family = 6
   }
 
   /** ::1, or an address that the stack was given. */
   isLocal(address: Address): boolean {
-    return this.addresses.some(own => own.equals(address))
+    return address.equals(LOOPBACK_V6) || this.addresses.has(address)
   }
 
   sourceFor(dst: Address): Address | number {
@@ -45,6 +47,7 @@ export class Ipv6 {
   path(src: Address, dst: Address, protocol: number): Path | number {
     if (!this.isLocal(dst)) return -ENETUNREACH
     const from = src.isUnspecified ? dst : src
+    this.paths.keepTo(this.addresses.generation)
     const known = this.paths.find(from, dst, protocol)
     if (known !== undefined) return known
     if (!this.isLocal(from)) return -EADDRNOTAVAIL

@@ -10,6 +10,14 @@ const SLOTS = 1024
 export class PathCache {
   private readonly slots: (Path | undefined)[] = new Array<undefined>(SLOTS).fill(undefined)
   private readonly protocols = new Uint8Array(SLOTS)
+  private generation = 0
+
+  /** Forgets all paths that were kept in another generation of routes and addresses. */
+  keepTo(generation: number): void {
+    if (generation === this.generation) return
+    this.generation = generation
+    this.slots.fill(undefined)
+  }
 
   find(src: Address, dst: Address, protocol: number): Path | undefined {
     const i = slotOf(src, dst, protocol)

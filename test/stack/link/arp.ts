@@ -1,16 +1,18 @@
 import t from 'tap'
 import { ArpMessage } from '../../../src/wire/arp.ts'
 import { BROADCAST_MAC, Mac, formatMac } from '../../../src/wire/mac.ts'
+import { Address } from '../../../src/wire/address.ts'
 import { formatIpv4 } from '../../../src/wire/address-text.ts'
+import { Arp } from '../../../src/stack/link/arp.ts'
 import { Nic } from '../../../src/stack/link/nic.ts'
 import {
   type Frame,
   TestSink,
+  addr,
   arpFrame,
   arrive,
   host,
   interfaceAddress,
-  ip,
   mac,
   macOf,
   typeOf,
@@ -23,54 +25,67 @@ function say(frame: Frame): string {
   return `${typeOf(frame)} ${formatIpv4(message.spa)} -> ${formatIpv4(message.tpa)} to ${to}`
 }
 
+/** ARP on a nic without a link, and nothing above it. */
+function bare(...addresses: string[]) {
+  const own = addresses.map(interfaceAddress)
+  const nic = new Nic(macOf(1))
+  const arp = new Arp(nic, {
+    words: () => own.map(({ address }) => address.d),
+    has: word => own.some(({ address }) => address.d === word),
+    sourceOnLink: word =>
+      own.find(o => o.address.matches(Address.v4(word), o.prefixLength))?.address.d,
+  })
+  return { nic, arp }
+}
+
 const TWO = '02:00:00:00:00:02'
 const ALL = formatMac(BROADCAST_MAC)
 
 t.test('a link that comes up hears two announcements, 2 s apart (RFC 5227)', async t => {
-  const nic = new Nic(macOf(1), ['10.0.0.1/24', '10.9.0.1/16'].map(interfaceAddress))
-  t.equal(nic.next, Infinity)
+  const { nic, arp } = bare('10.0.0.1/24', '10.9.0.1/16')
+  t.equal(arp.next, Infinity)
   const sink = new TestSink()
   nic.setSink(sink)
-  t.ok(nic.next <= 100)
-  nic.run(100)
+  t.ok(arp.next <= 100)
+  arp.run(100)
   const both = [`request 10.0.0.1 -> 10.0.0.1 to ${ALL}`, `request 10.9.0.1 -> 10.9.0.1 to ${ALL}`]
   t.same(sink.take().map(say), both)
-  t.equal(nic.next, 2100)
-  nic.run(2099)
+  t.equal(arp.next, 2100)
+  arp.run(2099)
   t.same(sink.take(), [])
-  nic.run(2100)
+  arp.run(2100)
   t.same(sink.take().map(say), both)
-  t.equal(nic.next, Infinity)
+  t.equal(arp.next, Infinity)
   nic.setSink(undefined)
   nic.setSink(sink)
-  nic.run(9000)
+  arp.run(9000)
   t.equal(sink.take().length, 2, 'and again when it comes up again')
 })
 
 t.test('an announcement that found no room is made up for', async t => {
-  const nic = new Nic(macOf(1), [interfaceAddress('10.0.0.1/24')])
+  const { nic, arp } = bare('10.0.0.1/24')
   const sink = new TestSink()
   sink.room = 0
   nic.setSink(sink)
-  nic.run(0)
+  arp.run(0)
   t.equal(nic.counters.arpNoRoom, 1)
   sink.room = Infinity
-  for (const now of [2000, 4000, 6000, 8000]) nic.run(now)
+  for (const now of [2000, 4000, 6000, 8000]) arp.run(now)
   t.equal(sink.take().length, 2)
 })
 
 t.test('a request for us: unicast reply, and an entry for who asked', async t => {
-  const { nic, sink } = host(1)
+  const { nic, arp, sink } = host(1)
   arrive(nic, arpFrame('request', macOf(2), '10.0.0.2', '10.0.0.1'), 5000)
   t.same(sink.take().map(say), [`reply 10.0.0.1 -> 10.0.0.2 to ${TWO}`])
-  t.equal(nic.neighbors.find(ip('10.0.0.2'))!.state, 'STALE')
+  t.equal(arp.neighbors.find(addr('10.0.0.2'))!.state, 'STALE')
 })
 
 t.test('a probe (RFC 5227) of our address: reply, no entry', async t => {
-  const { nic, sink } = host(1)
+  const { nic, arp, sink } = host(1)
   arrive(nic, arpFrame('request', macOf(2), '0.0.0.0', '10.0.0.1'), 5000)
   t.same(sink.take().map(say), [`reply 10.0.0.1 -> 0.0.0.0 to ${TWO}`])
-  t.equal(nic.neighbors.size, 0)
+  t.equal(arp.neighbors.size, 0)
 })
 
 for (const [what, frame] of [
@@ -80,25 +95,25 @@ for (const [what, frame] of [
   ['an announcement', arpFrame('request', macOf(2), '10.0.0.2', '10.0.0.2')],
 ] as const)
   t.test(`${what}: no answer, no entry`, async t => {
-    const { nic, sink } = host(1)
+    const { nic, arp, sink } = host(1)
     arrive(nic, frame, 5000)
     t.same(sink.take(), [])
-    t.equal(nic.neighbors.size, 0)
+    t.equal(arp.neighbors.size, 0)
     t.equal(nic.counters.arpIn, 1)
   })
 
 t.test('a request from another network: reply, no entry', async t => {
-  const { nic, sink } = host(1)
+  const { nic, arp, sink } = host(1)
   arrive(nic, arpFrame('request', macOf(2), '192.0.2.7', '10.0.0.1'), 5000)
   t.equal(sink.take().length, 1)
-  t.equal(nic.neighbors.size, 0)
+  t.equal(arp.neighbors.size, 0)
 })
 
 t.test('an announcement moves an entry that exists', async t => {
-  const { nic } = host(1)
+  const { nic, arp } = host(1)
   arrive(nic, arpFrame('request', macOf(2), '10.0.0.2', '10.0.0.1'), 5000)
   arrive(nic, arpFrame('request', macOf(9), '10.0.0.2', '10.0.0.2'), 6000)
-  const neighbor = nic.neighbors.find(ip('10.0.0.2'))!
+  const neighbor = arp.neighbors.find(addr('10.0.0.2'))!
   t.ok(neighbor.mac.equals(macOf(9)))
   t.equal(neighbor.state, 'STALE')
 })
@@ -111,12 +126,12 @@ for (const [what, frame] of [
   ['the broadcast address', arpFrame('request', macOf(2), '255.255.255.255', '10.0.0.1')],
 ] as const)
   t.test(`${what} is nobody: dropped and counted`, async t => {
-    const { nic, sink } = host(1)
+    const { nic, arp, sink } = host(1)
     const good = frame.slice()
     macOf(2).write(good, 6) // the Ethernet source alone would be refused before
     arrive(nic, good, 5000)
     t.same(sink.take(), [])
-    t.equal(nic.neighbors.size, 0)
+    t.equal(arp.neighbors.size, 0)
     t.equal(nic.counters.arpMalformed, 1)
   })
 
@@ -129,9 +144,9 @@ t.test('every truncation is dropped and counted', async t => {
 })
 
 t.test('a conflict is told, and answered once in 10 s (RFC 5227 section 2.4)', async t => {
-  const { nic, sink } = host(1)
+  const { nic, arp, sink } = host(1)
   const told: string[] = []
-  nic.onConflict = (address, mac, now) =>
+  arp.onConflict = (address, mac, now) =>
     told.push(`${formatIpv4(address)} ${formatMac(mac)} ${now}`)
   const claim = arpFrame('request', macOf(2), '10.0.0.1', '10.0.0.9')
   for (const now of [20_000, 20_001, 29_999]) arrive(nic, claim, now)
@@ -141,7 +156,7 @@ t.test('a conflict is told, and answered once in 10 s (RFC 5227 section 2.4)', a
   t.equal(nic.counters.arpConflicts, 4)
   t.equal(told.length, 4)
   t.equal(told[0], `10.0.0.1 ${TWO} 20000`)
-  t.equal(nic.neighbors.size, 0)
+  t.equal(arp.neighbors.size, 0)
 })
 
 t.test('our own message, come back by another way, is no conflict', async t => {
@@ -153,9 +168,9 @@ t.test('our own message, come back by another way, is no conflict', async t => {
 })
 
 t.test('two hosts find each other', async t => {
-  const { nic, sink } = host(1)
-  const n = nic.neighbors.resolve(ip('10.0.0.2'))
-  nic.run(5000)
+  const { nic, arp, sink } = host(1)
+  const n = arp.neighbors.resolve(addr('10.0.0.2'))
+  arp.run(5000)
   t.same(sink.take().map(say), [`request 10.0.0.1 -> 10.0.0.2 to ${ALL}`])
   arrive(nic, arpFrame('reply', macOf(2), '10.0.0.2', '10.0.0.1', macOf(1)), 5010)
   t.equal(n.state, 'REACHABLE')

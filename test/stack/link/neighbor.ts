@@ -7,9 +7,12 @@ import {
   NeighborTable,
   type WaitingPacket,
 } from '../../../src/stack/link/neighbor.ts'
-import { ip, macOf } from '../../helpers/net.ts'
+import { Address } from '../../../src/wire/address.ts'
+import { addr, macOf } from '../../helpers/net.ts'
 
-const A = ip('10.0.0.2')
+const A = addr('10.0.0.2')
+/** The `n`th address from A on. */
+const nth = (n: number) => Address.v4(A.d + n)
 const FIRST = macOf(2)
 const OTHER = macOf(3)
 
@@ -20,21 +23,31 @@ function table() {
   const lost: number[] = []
   const link = {
     room: Infinity,
-    solicit(n: Neighbor) {
-      asked.push(n.hasMac ? 'unicast' : 'broadcast')
-    },
     transmit(_: Neighbor, packet: WaitingPacket) {
       if (link.room <= 0) return false
       link.room--
       sent.push(packet.bytes[0])
       return true
     },
+  }
+  const resolver = {
+    ethertype: 0x0800,
+    solicit(n: Neighbor) {
+      asked.push(n.hasMac ? 'unicast' : 'broadcast')
+    },
     undeliverable(packet: WaitingPacket) {
       lost.push(packet.bytes[0])
     },
   }
   const counters = new LinkCounters()
-  return { neighbors: new NeighborTable(link, counters), link, counters, asked, sent, lost }
+  return {
+    neighbors: new NeighborTable(link, resolver, counters),
+    link,
+    counters,
+    asked,
+    sent,
+    lost,
+  }
 }
 
 const packet = (mark: number, length = 60): WaitingPacket => ({
@@ -230,7 +243,7 @@ t.test('wait() keeps 256 KB for one neighbor, 4 MB for all', async t => {
   t.equal(n.waiting.length, 4)
   const all = []
   for (let i = 0; i < 100; i++) {
-    const other = neighbors.resolve(A + 1 + i)
+    const other = neighbors.resolve(nth(1 + i))
     all.push(other)
     for (let k = 0; k < 4; k++) neighbors.wait(other, packet(k, 65_535))
   }
@@ -238,18 +251,19 @@ t.test('wait() keeps 256 KB for one neighbor, 4 MB for all', async t => {
   t.ok(bytes <= 4 * 1024 * 1024 && bytes > 4 * 1024 * 1024 - 65_536, `${bytes} bytes`)
   t.ok(counters.neighborQueueFull > 0)
   for (let now = 100_000; now < 105_000; now += 1000) neighbors.run(now)
-  const late = neighbors.resolve(A + 300)
+  const late = neighbors.resolve(nth(300))
   neighbors.wait(late, packet(1))
   t.equal(late.waiting.length, 1, 'failed neighbors gave their memory back')
 })
 
 t.test('the table never grows past 1024, and half of it at most is INCOMPLETE', async t => {
   const { neighbors, counters } = table()
-  for (let i = 0; i < 5000; i++) neighbors.resolve(i)
+  for (let i = 0; i < 5000; i++) neighbors.resolve(nth(i))
   t.equal(neighbors.size, 512)
-  t.equal(neighbors.resolve(6000), NOWHERE)
+  t.equal(neighbors.resolve(nth(6000)), NOWHERE)
   t.ok(counters.neighborTableFull > 0)
-  for (let i = 0; i < 5000; i++) if (!neighbors.find(1e6 + i)) neighbors.create(1e6 + i, FIRST)
+  for (let i = 0; i < 5000; i++)
+    if (!neighbors.find(nth(1e6 + i))) neighbors.create(nth(1e6 + i), FIRST)
   t.equal(neighbors.size, 1024)
 })
 
@@ -259,17 +273,17 @@ t.test(
     const { neighbors } = table()
     const keep = neighbors.resolve(A)
     neighbors.learn(keep, FIRST, true, 0)
-    const failed = neighbors.resolve(A + 1)
+    const failed = neighbors.resolve(nth(1))
     for (const now of [0, 1000, 2000, 3000]) neighbors.run(now)
     t.equal(failed.state, 'FAILED')
-    for (let i = 0; neighbors.size < 1024; i++) neighbors.create(1000 + i, OTHER)
-    neighbors.create(9000, OTHER)
-    t.equal(neighbors.find(A + 1), undefined)
+    for (let i = 0; neighbors.size < 1024; i++) neighbors.create(nth(1000 + i), OTHER)
+    neighbors.create(nth(9000), OTHER)
+    t.equal(neighbors.find(nth(1)), undefined)
     t.equal(failed.id, -1)
-    for (let i = 0; i < 100; i++) neighbors.create(10_000 + i, OTHER)
-    t.equal(neighbors.find(1000), undefined)
-    t.equal(neighbors.find(1099), undefined)
-    t.ok(neighbors.find(1100))
+    for (let i = 0; i < 100; i++) neighbors.create(nth(10_000 + i), OTHER)
+    t.equal(neighbors.find(nth(1000)), undefined)
+    t.equal(neighbors.find(nth(1099)), undefined)
+    t.ok(neighbors.find(nth(1100)))
     t.equal(neighbors.find(A), keep)
   },
 )
@@ -279,7 +293,7 @@ t.test('an entry that was put out is not ready, and resolve() makes another', as
   neighbors.create(A, FIRST)
   const old = neighbors.resolve(A)
   t.ok(old.ready)
-  for (let i = 0; i < 2000; i++) neighbors.learn(neighbors.resolve(1000 + i), OTHER, true, 0)
+  for (let i = 0; i < 2000; i++) neighbors.learn(neighbors.resolve(nth(1000 + i)), OTHER, true, 0)
   t.notOk(old.ready)
   const now = neighbors.resolve(A)
   t.not(now, old)
@@ -293,7 +307,7 @@ t.test('relink() probes whom it knew and asks again for whom it asked', async t 
   neighbors.run(50)
   neighbors.create(A, FIRST)
   const n = neighbors.find(A)!
-  neighbors.resolve(A + 1)
+  neighbors.resolve(nth(1))
   neighbors.run(100)
   asked.length = 0
   neighbors.relink()
@@ -306,16 +320,16 @@ t.test('relink() probes whom it knew and asks again for whom it asked', async t 
 t.test('macGone() fails every neighbor at that MAC, and gives their addresses', async t => {
   const { neighbors, link, lost } = table()
   for (const [i, mac] of [FIRST, OTHER, FIRST].entries())
-    neighbors.learn(neighbors.resolve(A + i), mac, true, 0)
-  neighbors.resolve(A + 3)
+    neighbors.learn(neighbors.resolve(nth(i)), mac, true, 0)
+  neighbors.resolve(nth(3))
   link.room = 0
-  const blocked = neighbors.resolve(A + 4)
+  const blocked = neighbors.resolve(nth(4))
   neighbors.wait(blocked, packet(7))
   neighbors.learn(blocked, FIRST, true, 0)
-  t.same(neighbors.macGone(FIRST, 10), [A, A + 2, A + 4])
+  t.same(neighbors.macGone(FIRST, 10), [A, nth(2), nth(4)])
   t.equal(neighbors.find(A)!.state, 'FAILED')
-  t.equal(neighbors.find(A + 1)!.state, 'REACHABLE')
-  t.equal(neighbors.find(A + 3)!.state, 'INCOMPLETE')
+  t.equal(neighbors.find(nth(1))!.state, 'REACHABLE')
+  t.equal(neighbors.find(nth(3))!.state, 'INCOMPLETE')
   t.same(lost, [7])
   t.same(neighbors.macGone(FIRST, 10), [])
 })

@@ -2,26 +2,18 @@ import t from 'tap'
 import { CHECKSUM_UNKNOWN } from '../../../src/stack/link/sink.ts'
 import { Nic } from '../../../src/stack/link/nic.ts'
 import { BROADCAST_MAC, ZERO_MAC } from '../../../src/wire/mac.ts'
-import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../src/wire/ethernet.ts'
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../src/wire/ethernet.ts'
 import type { LinkCounters } from '../../../src/stack/link/counters.ts'
-import {
-  TestSink,
-  arpFrame,
-  arrive,
-  ethernet,
-  host,
-  interfaceAddress,
-  ip,
-  mac,
-  macOf,
-} from '../../helpers/net.ts'
+import { TestSink, addr, arpFrame, arrive, ethernet, host, mac, macOf } from '../../helpers/net.ts'
 
-/** A nic whose IPv4 notes "length, broadcast". */
+/** A nic whose IPv4 notes "length, cast". */
 function nic() {
-  const nic = new Nic(macOf(1), [interfaceAddress('10.0.0.1/24')])
+  const nic = new Nic(macOf(1))
   const delivered: string[] = []
-  nic.deliverIpv4 = (_bytes, _at, length, valid, broadcast) =>
-    delivered.push(`${length}${broadcast ? ' broadcast' : ''}${valid ? ' valid' : ''}`)
+  const casts = ['', ' multicast', ' broadcast']
+  nic.handlers.set(ETHERTYPE_IPV4, (_bytes, _at, length, valid, cast) =>
+    delivered.push(`${length}${casts[cast]}${valid ? ' valid' : ''}`),
+  )
   return { nic, delivered }
 }
 
@@ -40,10 +32,9 @@ for (const [what, dst, src, type, want] of [
   ['from a group', macOf(1), mac('03:00:00:00:00:02'), ETHERTYPE_IPV4, 'badSourceMac'],
   ['from nobody', macOf(1), ZERO_MAC, ETHERTYPE_IPV4, 'badSourceMac'],
   ['from ourselves', BROADCAST_MAC, macOf(1), ETHERTYPE_IPV4, 'ownFrame'],
-  ['with IPv6', macOf(1), macOf(2), ETHERTYPE_IPV6, 'ipv6'],
+  ['with a type that nobody takes', macOf(1), macOf(2), ETHERTYPE_IPV6, 'unknownEthertype'],
   ['with a VLAN tag', macOf(1), macOf(2), 0x8100, 'unknownEthertype'],
   ['with a length for a type (802.3)', macOf(1), macOf(2), 46, 'unknownEthertype'],
-  ['with ARP that is none', macOf(1), macOf(2), ETHERTYPE_ARP, 'arpMalformed'],
 ] as const)
   t.test(`frameArrives(), ${what}: ${want}`, async t => {
     const { nic: n, delivered } = nic()
@@ -85,8 +76,8 @@ for (const [offload, length, gsoSize, want] of [
   )
 
 t.test('a packet waits for its neighbor, and leaves with the right header', async t => {
-  const { nic, sink } = host(1)
-  const n = nic.neighbors.resolve(ip('10.0.0.2'))
+  const { nic, arp, sink } = host(1)
+  const n = arp.neighbors.resolve(addr('10.0.0.2'))
   const at = nic.open(n, 100)
   nic.bytes.set(Buffer.from('hello'), at)
   nic.close(n, 5, 0, 0, 0)
@@ -102,8 +93,8 @@ t.test('a packet waits for its neighbor, and leaves with the right header', asyn
 t.test(
   'open() says -1 while the sink has no room, and while older packets wait for it',
   async t => {
-    const { nic, sink } = host(1)
-    const n = nic.neighbors.resolve(ip('10.0.0.2'))
+    const { nic, arp, sink } = host(1)
+    const n = arp.neighbors.resolve(addr('10.0.0.2'))
     nic.open(n, 10)
     nic.close(n, 10, 0, 0, 0)
     sink.room = 0
@@ -111,16 +102,16 @@ t.test(
     t.equal(nic.open(n, 10), -1)
     sink.room = Infinity
     t.equal(nic.open(n, 10), -1, 'not before the older one')
-    nic.run(6)
+    arp.run(6)
     t.equal(sink.take().length, 1)
     t.ok(nic.open(n, 10) >= 0)
   },
 )
 
 t.test('a link that is down takes packets and loses them', async t => {
-  const { nic } = host(1)
-  const n = nic.neighbors.resolve(ip('10.0.0.2'))
-  nic.neighbors.learn(n, macOf(2), true, 0)
+  const { nic, arp } = host(1)
+  const n = arp.neighbors.resolve(addr('10.0.0.2'))
+  arp.neighbors.learn(n, macOf(2), true, 0)
   nic.setSink(undefined)
   t.ok(nic.open(n, 100) >= 0)
   nic.close(n, 100, 0, 0, 0)
@@ -130,9 +121,9 @@ t.test('a link that is down takes packets and loses them', async t => {
 t.test(
   'a packet that waits with its segments uncut does not go into a sink that cannot cut',
   async t => {
-    const { nic } = host(1)
+    const { nic, arp } = host(1)
     nic.setSink(new TestSink(1500, true))
-    const n = nic.neighbors.resolve(ip('10.0.0.2'))
+    const n = arp.neighbors.resolve(addr('10.0.0.2'))
     for (const [length, gsoSize, checksumStart] of [
       [4000, 1460, 34],
       [100, 0, 34],
@@ -153,14 +144,27 @@ t.test(
   },
 )
 
-for (const [text, word, want] of [
-  ['10.0.0.1/24', '10.0.0.255', true],
-  ['10.0.0.1/24', '255.255.255.255', true],
-  ['10.0.0.1/24', '10.0.0.254', false],
-  ['10.0.0.1/16', '10.0.255.255', true],
-  ['10.0.0.0/31', '10.0.0.1', false],
-  ['10.0.0.1/32', '10.0.0.1', false],
-] as const)
-  t.test(`isBroadcast(${word}) on ${text}: ${want}`, async t => {
-    t.equal(new Nic(macOf(1), [interfaceAddress(text)]).isBroadcast(ip(word)), want)
-  })
+t.test('a group is heard from join() on, until leave() was called as often', async t => {
+  const { nic: n, delivered } = nic()
+  const group = mac('01:00:5e:00:00:01')
+  const say = () => arrive(n, ethernet(group, macOf(2), ETHERTYPE_IPV4, text), 0)
+  n.join(group)
+  n.join(mac('01:00:5e:00:00:01'))
+  say()
+  n.leave(group)
+  say()
+  n.leave(group)
+  say()
+  t.same(delivered, ['46 multicast', '46 multicast'])
+  t.equal(n.counters.multicastNotJoined, 1)
+  t.throws(() => n.leave(group), /Cannot leave group/)
+})
+
+t.test('who uses the link is told when it comes and goes', async t => {
+  const { nic: n } = nic()
+  const told: string[] = []
+  n.users.push({ linkUp: () => told.push('up'), linkDown: () => told.push('down') })
+  n.setSink(new TestSink())
+  n.setSink(undefined)
+  t.same(told, ['up', 'down'])
+})

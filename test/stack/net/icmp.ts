@@ -32,7 +32,7 @@ function icmp(type: number, code: number, rest: number, body: Uint8Array): Uint8
 /** Host 1, which knows the MAC of host 2. */
 function one() {
   const it = host(1)
-  it.nic.neighbors.learn(it.nic.neighbors.resolve(ip('10.0.0.2')), macOf(2), true, 2000)
+  it.arp.neighbors.learn(it.arp.neighbors.resolve(addr('10.0.0.2')), macOf(2), true, 2000)
   return it
 }
 
@@ -64,9 +64,9 @@ for (const length of [0, 1, 56, 1472, 1473, 3000, 65_507])
     const at = path.open(message.length)
     path.bytes.set(message, at)
     path.close(message.length, 0, -1)
-    b.nic.run(2001)
+    b.arp.run(2001)
     exchange(b, a, 2001)
-    a.nic.run(2002)
+    a.arp.run(2002)
     exchange(a, b, 2002)
     t.equal(replies.length, 1)
     t.same([replies[0][0], replies[0][1]], [0, 0])
@@ -312,7 +312,7 @@ t.test('two hosts: what has no protocol comes back as an error to its sender', a
   const at = path.open(8)
   path.bytes.set([0, 1, 0, 2, 0, 0, 0, 3], at)
   path.close(8, 0, -1)
-  a.nic.run(3000)
+  a.arp.run(3000)
   exchange(a, b, 3000)
   t.match(a.protocol.errors, [{ errno: E.ENOPROTOOPT, srcPort: 1, dstPort: 2, seq: 3 }])
 })

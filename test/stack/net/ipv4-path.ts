@@ -1,5 +1,6 @@
 import t from 'tap'
 import { u16, writeU16 } from '../../../src/base/bytes.ts'
+import { Address } from '../../../src/wire/address.ts'
 import type { Ipv4Path } from '../../../src/stack/net/ipv4-path.ts'
 import { EHOSTUNREACH } from '../../../src/base/errno.ts'
 import { checksum, finish, fold, pseudoSumV4, sumBytes } from '../../../src/wire/checksum.ts'
@@ -26,10 +27,11 @@ function way({ protocol = 6, mtu = 1500, offload = false, known = true } = {}) {
   const one = host(1)
   const sink = new TestSink(mtu, offload)
   one.nic.setSink(sink)
-  one.nic.run(10_000)
-  one.nic.run(12_000)
+  one.arp.run(10_000)
+  one.arp.run(12_000)
   sink.take()
-  if (known) one.nic.neighbors.learn(one.nic.neighbors.resolve(B), macOf(2), true, 12_000)
+  if (known)
+    one.arp.neighbors.learn(one.arp.neighbors.resolve(Address.v4(B)), macOf(2), true, 12_000)
   const path = one.ipv4.path(addr('10.0.0.1'), addr('10.0.0.2'), protocol) as Ipv4Path
   return { ...one, sink, path }
 }
@@ -137,11 +139,11 @@ t.test('open() is -1 while the link has no room, and then nothing is lost', asyn
 })
 
 t.test('a first packet waits for the neighbor; the path goes on with what was learnt', async t => {
-  const { path, nic, sink } = way({ known: false })
+  const { path, nic, arp, sink } = way({ known: false })
   send(path, 40)
   send(path, 41)
   t.same(sink.take(), [])
-  nic.run(12_000)
+  arp.run(12_000)
   t.same(sink.take().map(typeOf), ['request'])
   arrive(nic, arpFrame('reply', macOf(2), '10.0.0.2', '10.0.0.1', macOf(1)), 12_001)
   t.same(
@@ -158,12 +160,12 @@ t.test('a first packet waits for the neighbor; the path goes on with what was le
 t.test(
   'a path survives its neighbor: failed, back with another MAC, the link down and up',
   async t => {
-    const { path, nic, sink } = way()
+    const { path, nic, arp, sink } = way()
     send(path, 40)
-    nic.neighbors.macGone(macOf(2), 13_000)
+    arp.neighbors.macGone(macOf(2), 13_000)
     sink.take()
     send(path, 40)
-    nic.run(13_000)
+    arp.run(13_000)
     t.same(sink.take().map(typeOf), ['request'])
     arrive(nic, arpFrame('reply', macOf(7), '10.0.0.2', '10.0.0.1', macOf(1)), 13_001)
     t.same(
@@ -180,24 +182,24 @@ t.test(
 )
 
 t.test('confirm() keeps the neighbor REACHABLE', async t => {
-  const { path, nic } = way()
-  const neighbor = nic.neighbors.find(B)!
+  const { path, arp } = way()
+  const neighbor = arp.neighbors.find(Address.v4(B))!
   send(path, 40)
   for (let now = 12_000; now < 112_000; now += 10_000) {
     path.confirm(now)
-    nic.run(now)
+    arp.run(now)
     t.equal(neighbor.state, 'REACHABLE')
   }
-  nic.run(200_000)
+  arp.run(200_000)
   t.equal(neighbor.state, 'STALE')
 })
 
 t.test('who waits for a neighbor in vain hears EHOSTUNREACH', async t => {
-  const { path, nic, protocol } = way({ known: false })
+  const { path, arp, protocol } = way({ known: false })
   const at = path.open(20)
   path.bytes.set([0x12, 0x34, 0, 80, 0x80, 0, 0, 7], at)
   path.close(20, 0, 16)
-  for (const now of [12_000, 13_000, 14_000, 15_000]) nic.run(now)
+  for (const now of [12_000, 13_000, 14_000, 15_000]) arp.run(now)
   const [{ src, dst, ...error }] = protocol.errors
   t.match(error, {
     errno: EHOSTUNREACH,
@@ -281,3 +283,31 @@ for (const length of [20, 3000])
       t.equal(checksum(frame.bytes, 14, 20), 0)
     }
   })
+
+t.test(
+  'a path takes another next hop when the routes have changed, and none when its source is gone',
+  async t => {
+    const { path, sink, ipv4, arp } = way()
+    const gateway = addr('10.0.0.254')
+    arp.neighbors.learn(arp.neighbors.resolve(gateway), macOf(254), true, 12_000)
+    const to = () => {
+      send(path, 20)
+      return sink.take().map(frame => frame.bytes[5])
+    }
+    t.same(to(), [2])
+    ipv4.routes.add({
+      destination: { address: addr('10.0.0.2'), prefixLength: 32 },
+      gateway,
+      source: undefined,
+      metric: 0,
+      origin: 'static',
+      expires: Infinity,
+    })
+    t.same(to(), [254])
+    ipv4.routes.remove(({ origin }) => origin === 'static')
+    t.same(to(), [2])
+    ipv4.addresses.remove(addr('10.0.0.1'))
+    t.same(to(), [])
+    t.equal(ipv4.counters.noRoute, 1)
+  },
+)

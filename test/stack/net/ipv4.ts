@@ -197,8 +197,8 @@ t.test('without a gateway there is no way but to neighbors; without addresses, n
 })
 
 t.test('what goes through a gateway has its MAC and the far address', async t => {
-  const { ipv4, nic, sink } = host(1, ['10.0.0.1/24'], '10.0.0.254')
-  nic.neighbors.create(ip('10.0.0.254'), macOf(254))
+  const { ipv4, arp, sink } = host(1, ['10.0.0.1/24'], '10.0.0.254')
+  arp.neighbors.create(addr('10.0.0.254'), macOf(254))
   const path = ipv4.path(ANY_V4, addr('8.8.8.8'), 6)
   if (typeof path === 'number') return t.fail(`${path}`)
   path.open(8)

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Loopback } from '../../../src/stack/link/loopback.ts'
 import type { LoopbackPath } from '../../../src/stack/net/loopback-path.ts'
 import { Ipv6 } from '../../../src/stack/net/ipv6.ts'
-import { Recorder, addr, host } from '../../helpers/net.ts'
+import { Recorder, addr, host, interfaceAddress } from '../../helpers/net.ts'
 import { NetCounters } from '../../../src/stack/net/counters.ts'
 import { ANY_V6 } from '../../../src/wire/address.ts'
 import { EADDRNOTAVAIL, ENETUNREACH } from '../../../src/base/errno.ts'
@@ -52,7 +52,8 @@ t.test('a path of a full loopback has no room', async t => {
 t.test('IPv6 within the stack', async t => {
   const loopback = new Loopback()
   const counters = new NetCounters()
-  const ipv6 = new Ipv6(loopback, [addr('fd00::5')], counters)
+  const ipv6 = new Ipv6(loopback, counters)
+  ipv6.addresses.add(interfaceAddress('fd00::5/64'))
   const protocol = new Recorder()
   ipv6.protocols.set(6, protocol)
 
@@ -85,7 +86,7 @@ t.test('IPv6 within the stack', async t => {
 
 t.test('Ipv6.loops() refuses what is no whole packet', async t => {
   const counters = new NetCounters()
-  const ipv6 = new Ipv6(new Loopback(), [], counters)
+  const ipv6 = new Ipv6(new Loopback(), counters)
   ipv6.loops(new Uint8Array(100), 0, 100, 0)
   ipv6.loops(Uint8Array.of(0x60), 0, 1, 0)
   t.equal(counters.badHeader, 2)
