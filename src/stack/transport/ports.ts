@@ -1,5 +1,6 @@
-// Who uses which local port. Rules are Linux's (SO_REUSEADDR, not SO_REUSEPORT):
-// - two uses of a port conflict if their addresses overlap, unless both allow reuse and neither listens;
+// Who uses which local port: one table for TCP, one for UDP. Rules are Linux's:
+// - two uses of a port conflict if their addresses overlap, unless both allow reuse and neither listens (SO_REUSEADDR),
+//   or both share it (SO_REUSEPORT);
 // - the unspecified address overlaps all of its family; :: also those of IPv4, unless IPV6_V6ONLY;
 // - a connection uses its port until its last state is over: TIME-WAIT keeps a port from whoever does not reuse.
 // Uses that are alike are one entry with a count, so a listener with 10,000 connections is two entries.
@@ -18,6 +19,7 @@ interface Entry {
   readonly address: Address
   readonly v6only: boolean
   readonly reuse: boolean
+  readonly share: boolean
   readonly use: Use
   count: number
 }
@@ -32,10 +34,10 @@ export class Ports {
   }
 
   /** Takes `port` (0: any free one) for a socket. The port, or -EADDRINUSE. */
-  bind(address: Address, port: number, v6only: boolean, reuse: boolean): number {
+  bind(address: Address, port: number, v6only: boolean, reuse: boolean, share = false): number {
     if (port === 0) port = this.anyFree()
-    if (port === 0 || this.conflicts(address, port, v6only, reuse)) return -EADDRINUSE
-    this.hold(address, port, v6only, reuse, 'bound')
+    if (port === 0 || this.conflicts(address, port, v6only, reuse, share)) return -EADDRINUSE
+    this.hold(address, port, v6only, reuse, 'bound', share)
     return port
   }
 
@@ -46,7 +48,7 @@ export class Ports {
     // Two that differ in nothing but reuse cannot both be: the second was let in because both allow it.
     const entry = bound.find(e => e.v6only === v6only) ?? bound[0]
     if (!entry) throw new Error(`Cannot release port ${port}: nothing is bound to it`)
-    this.drop(address, port, entry.v6only, entry.reuse, 'bound')
+    this.drop(address, port, entry.v6only, entry.reuse, 'bound', entry.share)
   }
 
   /** May a socket bound so begin to listen? Only another listener can be in the way. */
@@ -56,17 +58,31 @@ export class Ports {
   }
 
   /** Counts one more use, without asking whether it conflicts. */
-  hold(address: Address, port: number, v6only: boolean, reuse: boolean, use: Use): void {
+  hold(
+    address: Address,
+    port: number,
+    v6only: boolean,
+    reuse: boolean,
+    use: Use,
+    share = false,
+  ): void {
     const list = this.entries.get(port)
-    const entry = list && find(list, address, v6only, reuse, use)
+    const entry = list && find(list, address, v6only, reuse, use, share)
     if (entry) entry.count++
-    else if (list) list.push({ address, v6only, reuse, use, count: 1 })
-    else this.entries.set(port, [{ address, v6only, reuse, use, count: 1 }])
+    else if (list) list.push({ address, v6only, reuse, share, use, count: 1 })
+    else this.entries.set(port, [{ address, v6only, reuse, share, use, count: 1 }])
   }
 
-  drop(address: Address, port: number, v6only: boolean, reuse: boolean, use: Use): void {
+  drop(
+    address: Address,
+    port: number,
+    v6only: boolean,
+    reuse: boolean,
+    use: Use,
+    share = false,
+  ): void {
     const list = this.entries.get(port) ?? []
-    const entry = find(list, address, v6only, reuse, use)
+    const entry = find(list, address, v6only, reuse, use, share)
     if (!entry) throw new Error(`Cannot drop port ${port}: nothing ${use} holds it`)
     if (--entry.count > 0) return
     list.splice(list.indexOf(entry), 1)
@@ -103,10 +119,19 @@ export class Ports {
     return 0
   }
 
-  private conflicts(address: Address, port: number, v6only: boolean, reuse: boolean): boolean {
+  private conflicts(
+    address: Address,
+    port: number,
+    v6only: boolean,
+    reuse: boolean,
+    share: boolean,
+  ): boolean {
     const list = this.entries.get(port) ?? []
     return list.some(
-      e => overlap(e, address, v6only) && !(reuse && e.reuse && e.use !== 'listening'),
+      e =>
+        overlap(e, address, v6only) &&
+        !(share && e.share) &&
+        !(reuse && e.reuse && e.use !== 'listening'),
     )
   }
 }
@@ -114,13 +139,18 @@ export class Ports {
 const find = (
   list: Entry[],
   address: Address,
-
   v6only: boolean,
   reuse: boolean,
   use: Use,
+  share: boolean,
 ): Entry | undefined =>
   list.find(
-    e => e.use === use && e.reuse === reuse && e.v6only === v6only && e.address.equals(address),
+    e =>
+      e.use === use &&
+      e.reuse === reuse &&
+      e.share === share &&
+      e.v6only === v6only &&
+      e.address.equals(address),
   )
 
 /** Could one segment be meant for both? */

@@ -39,6 +39,23 @@ for (const [name, first, second, conflict] of [
     t.equal(p.bind(second[0], 81, second[1], second[2]), 81, 'another port is free')
   })
 
+for (const [name, first, second, conflict] of [
+  ['both share', [false, true], [false, true], false],
+  ['only the first shares', [false, true], [false, false], true],
+  ['only the second shares', [false, false], [false, true], true],
+  ['one reuses, the other shares', [true, false], [false, true], true],
+  ['one does both, the other shares', [true, true], [false, true], false],
+  ['one does both, the other reuses', [true, true], [true, false], false],
+] as const)
+  t.test(`Ports.bind(), SO_REUSEPORT: ${name}`, async t => {
+    const p = ports()
+    t.equal(p.bind(ANY_V4, 80, false, first[0], first[1]), 80)
+    t.equal(p.bind(A, 80, false, second[0], second[1]), conflict ? -EADDRINUSE : 80)
+    p.drop(ANY_V4, 80, false, first[0], 'bound', first[1])
+    if (!conflict) p.drop(A, 80, false, second[0], 'bound', second[1])
+    t.equal(p.size, 0)
+  })
+
 t.test('Ports.bind() beside a listener fails even if both reuse', async t => {
   const p = ports()
   p.bind(A, 80, false, true)

@@ -1,8 +1,9 @@
 // SEGMENT ARRIVES (RFC 9293 section 3.10.7), in its order: sequence number, RST, SYN, ACK, URG, text, FIN. The changes of
 // RFC 5961 (blind attacks) and RFC 7323 (PAWS) stand where those RFCs put them.
 import { ECONNREFUSED, ECONNRESET, EPIPE } from '../../../base/errno.ts'
-import { ACK, RST, SYN, URG } from '../../../wire/tcp.ts'
+import { ACK, IPPROTO_TCP, RST, SYN, URG } from '../../../wire/tcp.ts'
 import type { Packet } from '../../net/path.ts'
+import { checksumOk } from '../checksum.ts'
 import { takeAck } from './ack.ts'
 import { answerUnacceptable, challenge, tooSoon } from './challenge.ts'
 import { takeFin, takeTimeWaitSegment } from './closing.ts'
@@ -11,7 +12,7 @@ import { establish, offerToUser } from './established.ts'
 import { cookieMss, listenArrives, takeCookie } from './listener.ts'
 import { refuse } from './refuse.ts'
 import { sample } from './rtt.ts'
-import { type Segment, checksumOk } from './segment.ts'
+import type { Segment } from './segment.ts'
 import { type Seq, add, after, before, diff, latest } from './seq.ts'
 import { synSentArrives } from './syn-sent.ts'
 import { F_ACK_NOW, F_ACTIVE, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
@@ -28,7 +29,7 @@ export function segmentArrives(tcp: Tcp, packet: Packet, now: number): void {
     counters.badHeaders++
     return
   }
-  if (!checksumOk(packet)) {
+  if (!checksumOk(packet, IPPROTO_TCP, packet.length)) {
     counters.badChecksums++
     return
   }

@@ -1,7 +1,6 @@
 // The segment that is being processed (RFC 9293 section 3.3.1: SEG.*), parsed once at the door. One object, used again
 // for every segment: nothing may keep it.
-import { fold, pseudoSumV4, sumBytes } from '../../../wire/checksum.ts'
-import { FIN, IPPROTO_TCP, SYN } from '../../../wire/tcp.ts'
+import { FIN, SYN } from '../../../wire/tcp.ts'
 import * as header from '../../../wire/tcp.ts'
 import { TcpOptions } from '../../../wire/tcp-options.ts'
 import type { Packet } from '../../net/path.ts'
@@ -81,19 +80,4 @@ export class Segment {
     this.len -= this.textLength - n
     this.textLength = n
   }
-}
-
-/** Is the checksum right, or is there no need to look? */
-export function checksumOk(packet: Packet): boolean {
-  if (packet.checksumValid) return true
-  return sumBytes(packet.bytes, packet.transport, packet.length, pseudoSum(packet)) === 0xffff
-}
-
-/** Over addresses, protocol and length (RFC 9293 section 3.1, RFC 8200 section 8.1), without objects for the addresses. */
-function pseudoSum(packet: Packet): number {
-  const last = pseudoSumV4(packet.srcWord(3), packet.dstWord(3), IPPROTO_TCP) + packet.length
-  if (packet.family === 4) return last
-  let sum = last
-  for (let i = 0; i < 3; i++) sum += pseudoSumV4(packet.srcWord(i), packet.dstWord(i), 0)
-  return fold(sum)
 }
