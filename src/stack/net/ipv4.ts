@@ -37,7 +37,7 @@ import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
 import type { Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
-import { Reassembly } from './reassembly.ts'
+import { IPV4_REASSEMBLY_TIME, Reassembly, addIpv4Fragment } from './reassembly.ts'
 import { RouteTable, nextHop } from './route.ts'
 
 export class Ipv4 implements Ipv4Output {
@@ -61,10 +61,14 @@ export class Ipv4 implements Ipv4Output {
     this.random = random
     this.icmp = new Icmp(this)
     this.protocols.set(IPPROTO_ICMP, this.icmp)
-    this.reassembly = new Reassembly(this.counters, (bytes, at, length, now) => {
-      const code = ICMP_REASSEMBLY_TIME_EXCEEDED
-      this.icmp.error(bytes, at, length, ICMP_TIME_EXCEEDED, code, now)
-    })
+    this.reassembly = new Reassembly(
+      this.counters,
+      IPV4_REASSEMBLY_TIME,
+      (bytes, at, length, now) => {
+        const code = ICMP_REASSEMBLY_TIME_EXCEEDED
+        this.icmp.error(bytes, at, length, ICMP_TIME_EXCEEDED, code, now)
+      },
+    )
     this.addresses.onChange = (address, gone) => this.addressChanged(address, gone)
     this.arp = new Arp(nic, this.arpAddresses())
     this.arp.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
@@ -238,7 +242,7 @@ export class Ipv4 implements Ipv4Output {
       this.deliver(bytes, at, headerLength, totalLength, checksumValid, false, now)
       return
     }
-    const whole = this.reassembly.add(bytes, at, headerLength, totalLength, now)
+    const whole = addIpv4Fragment(this.reassembly, bytes, at, headerLength, totalLength, now)
     if (whole !== undefined)
       this.deliver(whole.bytes, whole.at, whole.headerLength, whole.totalLength, false, false, now)
   }

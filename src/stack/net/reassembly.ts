@@ -1,7 +1,7 @@
-// Fragments to datagrams (RFC 791, RFC 815), as bounded as what strangers may fill has to be. Each datagram has the
-// bytes that came and one flag for every eight of them, so that a fragment costs what it is long, whatever its
-// order: no list to walk (FragmentSmack). Fragments that overlap belong to an attack, not to a network; they end
-// their datagram (RFC 5722, of which RFC 1858 and RFC 3128 are the reasons in IPv4).
+// Fragments to datagrams (RFC 791, RFC 815, RFC 8200 section 4.5), as bounded as what strangers may fill has to be. Each
+// datagram has the bytes that came and one flag for every eight of them, so that a fragment costs what it is long,
+// whatever its order: no list to walk (FragmentSmack). Fragments that overlap belong to an attack, not to a network; they
+// end their datagram (RFC 5722, of which RFC 1858 and RFC 3128 are the reasons in IPv4).
 import { i32, u16, writeU16 } from '../../base/bytes.ts'
 import { checksum } from '../../wire/checksum.ts'
 import {
@@ -9,21 +9,33 @@ import {
   IPV4_FRAGMENT,
   IPV4_ID,
   IPV4_MAX_DATAGRAM,
-  IPV4_MAX_HEADER_LEN,
   IPV4_MF,
   IPV4_OFFSET_MASK,
   IPV4_PROTOCOL,
   IPV4_SRC,
   IPV4_TOTAL_LENGTH,
 } from '../../wire/ipv4.ts'
+import {
+  IPV6_FRAGMENT_LEN,
+  IPV6_HEADER_LEN,
+  IPV6_MF,
+  IPV6_OFFSET_MASK,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SRC,
+} from '../../wire/ipv6.ts'
+import { Ipv6Chain } from '../../wire/ipv6-extensions.ts'
 import type { NetCounters } from './counters.ts'
 
 /** As Linux's ipfrag_time, ms. RFC 1122 section 3.3.2 would like 60 s at least; memory would not. */
-const TIMEOUT = 30_000
+export const IPV4_REASSEMBLY_TIME = 30_000
+/** RFC 8200 section 4.5. */
+export const IPV6_REASSEMBLY_TIME = 60_000
 const MAX_DATAGRAMS = 64
 const MAX_BYTES = 1024 * 1024
-/** The first fragment's header stands before the data, right-aligned in this. */
-const HEADROOM = IPV4_MAX_HEADER_LEN
+/** The first fragment's header stands before the data, right-aligned in this: IPv6 extension headers are bounded by it. */
+const HEADROOM = 256
+/** Of data. */
+const MAX_LENGTH = 65535
 const FIRST_SIZE = 2048
 
 /** A datagram in the making. */
@@ -50,19 +62,20 @@ export interface Reassembled {
   readonly totalLength: number
 }
 
+/** The first fragment of a datagram that never became whole. */
+type OnTimeout = (bytes: Uint8Array, at: number, length: number, now: number) => void
+
 export class Reassembly {
-  private readonly counters: NetCounters
-  /** The first fragment of a datagram that never became whole. */
-  private readonly onTimeout: (bytes: Uint8Array, at: number, length: number, now: number) => void
-  /** By source, destination, id and protocol; the oldest first. */
+  readonly counters: NetCounters
+  private readonly time: number
+  private readonly onTimeout: OnTimeout
+  /** By what makes fragments one datagram's; the oldest first. */
   private readonly partials = new Map<string, Partial>()
   private bytes = 0
 
-  constructor(
-    counters: NetCounters,
-    onTimeout: (bytes: Uint8Array, at: number, length: number, now: number) => void,
-  ) {
+  constructor(counters: NetCounters, time: number, onTimeout: OnTimeout) {
     this.counters = counters
+    this.time = time
     this.onTimeout = onTimeout
   }
 
@@ -93,26 +106,26 @@ export class Reassembly {
     }
   }
 
-  /** A fragment whose header is checked; the datagram, if this was the last that was missing. */
+  /**
+   * `length` bytes at `offset` of the datagram `key`, behind a header of `headerLength` bytes at `at`; the datagram with
+   * the first fragment's header, if this was the last that was missing. The caller has checked the numbers.
+   */
   add(
+    key: string,
     bytes: Uint8Array,
     at: number,
     headerLength: number,
-    totalLength: number,
+    length: number,
+    offset: number,
+    more: boolean,
     now: number,
   ): Reassembled | undefined {
     const { counters } = this
-    counters.fragmentsIn++
-    const word = u16(bytes, at + IPV4_FRAGMENT)
-    const offset = (word & IPV4_OFFSET_MASK) << 3
-    const more = (word & IPV4_MF) !== 0
-    const length = totalLength - headerLength
-    const end = offset + length
-    if (length === 0 || (more && (length & 7) !== 0) || headerLength + end > IPV4_MAX_DATAGRAM) {
+    if (headerLength > HEADROOM) {
       counters.badFragment++
       return
     }
-    const key = keyOf(bytes, at)
+    const end = offset + length
     const partial = this.partials.get(key) ?? this.start(key, now)
     if (partial.dropped) {
       counters.fragmentOfDropped++
@@ -132,7 +145,8 @@ export class Reassembly {
       return
     }
     this.grow(key, partial, more ? end : Math.max(end, partial.highest))
-    partial.bytes.set(bytes.subarray(at + headerLength, at + totalLength), HEADROOM + offset)
+    const data = at + headerLength
+    partial.bytes.set(bytes.subarray(data, data + length), HEADROOM + offset)
     partial.seen.fill(1, offset >> 3, (end + 7) >> 3)
     partial.received += length
     partial.highest = Math.max(partial.highest, end)
@@ -144,29 +158,19 @@ export class Reassembly {
     }
     if (partial.received !== partial.end) return
     this.forget(key, partial)
-    return this.whole(partial)
-  }
-
-  private whole(partial: Partial): Reassembled | undefined {
-    const { bytes, headerLength, end } = partial
-    const at = HEADROOM - headerLength
-    // The first fragment's header was the longer one, and the datagram is too long with it.
-    if (headerLength + end > IPV4_MAX_DATAGRAM) {
-      this.counters.badFragment++
-      return
+    counters.reassembled++
+    return {
+      bytes: partial.bytes,
+      at: HEADROOM - partial.headerLength,
+      headerLength: partial.headerLength,
+      totalLength: partial.headerLength + partial.end,
     }
-    writeU16(bytes, at + IPV4_TOTAL_LENGTH, headerLength + end)
-    writeU16(bytes, at + IPV4_FRAGMENT, 0)
-    writeU16(bytes, at + 10, 0)
-    writeU16(bytes, at + 10, checksum(bytes, at, headerLength))
-    this.counters.reassembled++
-    return { bytes, at, headerLength, totalLength: headerLength + end }
   }
 
   private start(key: string, now: number): Partial {
     while (this.partials.size >= MAX_DATAGRAMS) this.evict(undefined)
     const partial: Partial = {
-      deadline: now + TIMEOUT,
+      deadline: now + this.time,
       bytes: NO_BYTES,
       seen: NO_BYTES,
       headerLength: 0,
@@ -211,7 +215,7 @@ export class Reassembly {
     if (HEADROOM + end <= old.length) return
     let size = Math.max(FIRST_SIZE, old.length - HEADROOM)
     while (size < end) size *= 2
-    size = Math.min(size, IPV4_MAX_DATAGRAM)
+    size = Math.min(size, MAX_LENGTH)
     while (this.bytes - old.length + HEADROOM + size > MAX_BYTES) this.evict(key)
     partial.bytes = new Uint8Array(HEADROOM + size)
     partial.bytes.set(old)
@@ -240,10 +244,98 @@ export class Reassembly {
 
 const NO_BYTES = new Uint8Array(0)
 
-const keyOf = (bytes: Uint8Array, at: number): string =>
-  [
+/** An IPv4 fragment whose header is checked; the datagram, if this was the last that was missing. */
+export function addIpv4Fragment(
+  reassembly: Reassembly,
+  bytes: Uint8Array,
+  at: number,
+  headerLength: number,
+  totalLength: number,
+  now: number,
+): Reassembled | undefined {
+  const { counters } = reassembly
+  counters.fragmentsIn++
+  const word = u16(bytes, at + IPV4_FRAGMENT)
+  const offset = (word & IPV4_OFFSET_MASK) << 3
+  const more = (word & IPV4_MF) !== 0
+  const length = totalLength - headerLength
+  if (
+    length === 0 ||
+    (more && (length & 7) !== 0) ||
+    headerLength + offset + length > IPV4_MAX_DATAGRAM
+  ) {
+    counters.badFragment++
+    return
+  }
+  const key = [
     i32(bytes, at + IPV4_SRC),
     i32(bytes, at + IPV4_DST),
     u16(bytes, at + IPV4_ID),
     bytes[at + IPV4_PROTOCOL],
   ].join()
+  const whole = reassembly.add(key, bytes, at, headerLength, length, offset, more, now)
+  if (whole === undefined) return
+  // The first fragment's header was the longer one, and the datagram is too long with it.
+  if (whole.totalLength > IPV4_MAX_DATAGRAM) {
+    counters.badFragment++
+    return
+  }
+  writeU16(whole.bytes, whole.at + IPV4_TOTAL_LENGTH, whole.totalLength)
+  writeU16(whole.bytes, whole.at + IPV4_FRAGMENT, 0)
+  writeU16(whole.bytes, whole.at + 10, 0)
+  writeU16(whole.bytes, whole.at + 10, checksum(whole.bytes, whole.at, whole.headerLength))
+  return whole
+}
+
+/** What is wrong with an IPv6 fragment (RFC 8200 section 4.5): its sender is to be told so, but for 'empty'. */
+export type Ipv6FragmentFault = 'length' | 'offset' | 'empty'
+
+/**
+ * The same for an IPv6 packet of `totalLength` bytes with a fragment header `fragment` bytes from its start; or why it is
+ * none. The transport header is not looked for: the caller does, in what is whole.
+ */
+export function addIpv6Fragment(
+  reassembly: Reassembly,
+  bytes: Uint8Array,
+  at: number,
+  fragment: number,
+  totalLength: number,
+  now: number,
+): Reassembled | Ipv6FragmentFault | undefined {
+  const { counters } = reassembly
+  counters.fragmentsIn++
+  const word = u16(bytes, at + fragment + 2)
+  const offset = word & IPV6_OFFSET_MASK
+  const more = (word & IPV6_MF) !== 0
+  const headerLength = fragment + IPV6_FRAGMENT_LEN
+  const length = totalLength - headerLength
+  const fault = more && (length & 7) !== 0 ? 'length' : length === 0 ? 'empty' : undefined
+  if (fault !== undefined || fragment - IPV6_HEADER_LEN + offset + length > 65535) {
+    counters.badFragment++
+    return fault ?? 'offset'
+  }
+  const words = [i32(bytes, at + fragment + 4)]
+  for (let i = 0; i < 8; i++) words.push(i32(bytes, at + IPV6_SRC + 4 * i))
+  const whole = reassembly.add(words.join(), bytes, at, headerLength, length, offset, more, now)
+  return whole && withoutFragmentHeader(whole, counters)
+}
+
+const chain = new Ipv6Chain()
+
+/** The next header field that named the fragment header names what stood behind it in the first fragment. */
+function withoutFragmentHeader(whole: Reassembled, counters: NetCounters): Reassembled | undefined {
+  const { bytes } = whole
+  const headerLength = whole.headerLength - IPV6_FRAGMENT_LEN
+  const payloadLength = whole.totalLength - IPV6_FRAGMENT_LEN - IPV6_HEADER_LEN
+  const walk = chain.walk(bytes, whole.at, whole.headerLength)
+  if (walk !== 'fragment' || payloadLength > 65535) {
+    counters.badFragment++
+    return
+  }
+  const at = whole.at + IPV6_FRAGMENT_LEN
+  const nextHeader = bytes[whole.at + headerLength]
+  bytes.copyWithin(at, whole.at, whole.at + headerLength)
+  bytes[at + chain.pointer] = nextHeader
+  writeU16(bytes, at + IPV6_PAYLOAD_LENGTH, payloadLength)
+  return { bytes, at, headerLength, totalLength: IPV6_HEADER_LEN + payloadLength }
+}

@@ -1,9 +1,16 @@
 import t from 'tap'
 import { NetCounters } from '../../../src/stack/net/counters.ts'
-import { Reassembly } from '../../../src/stack/net/reassembly.ts'
+import {
+  IPV4_REASSEMBLY_TIME,
+  IPV6_REASSEMBLY_TIME,
+  Reassembly,
+  addIpv4Fragment,
+  addIpv6Fragment,
+} from '../../../src/stack/net/reassembly.ts'
 import { checksum } from '../../../src/wire/checksum.ts'
 import { IPV4_MF, Ipv4Packet } from '../../../src/wire/ipv4.ts'
-import { type Ipv4Fields, arrive, host, ipv4Frame, ipv4Packet } from '../../helpers/net.ts'
+import { emitFragment, emitIpv6 } from '../../../src/wire/ipv6.ts'
+import { type Ipv4Fields, addr, arrive, host, ipv4Frame, ipv4Packet } from '../../helpers/net.ts'
 import { random, randomBytes } from '../../helpers/random.ts'
 
 const TEXT = new Uint8Array(65_515)
@@ -15,11 +22,13 @@ type Piece = readonly [from: number, to: number, more: boolean]
 function assembly() {
   const counters = new NetCounters()
   const expired: number[] = []
-  const reassembly = new Reassembly(counters, (_bytes, _at, length) => expired.push(length))
+  const reassembly = new Reassembly(counters, IPV4_REASSEMBLY_TIME, (_bytes, _at, length) =>
+    expired.push(length),
+  )
   const add = ([from, to, more]: Piece, now = 0, fields: Ipv4Fields = {}, text = TEXT) => {
     const fragment = (more ? IPV4_MF : 0) | (from >> 3)
     const packet = ipv4Packet(text.subarray(from, to), { ...fields, fragment })
-    const whole = reassembly.add(packet, 0, 20, packet.length, now)
+    const whole = addIpv4Fragment(reassembly, packet, 0, 20, packet.length, now)
     return whole && whole.bytes.slice(whole.at, whole.at + whole.totalLength)
   }
   return { reassembly, counters, expired, add }
@@ -302,3 +311,148 @@ t.test('what is whole goes to its protocol, with its checksum to be checked', as
   t.ok(text.equals(TEXT.subarray(0, 900)))
   t.notOk(checksumValid)
 })
+
+type Piece6 = readonly [from: number, to: number, more: boolean, id?: number, ahead?: string]
+
+/** An IPv6 packet with extension headers `ahead` (hex, the last names the fragment header) and a fragment of TEXT. */
+function ipv6Fragment([from, to, more, id = 7, ahead = '']: Piece6, src = '2001:db8::2') {
+  const unfragmentable = Buffer.from(ahead, 'hex')
+  const packet = new Uint8Array(48 + unfragmentable.length + to - from)
+  const first = unfragmentable.length > 0 ? 60 : 44
+  emitIpv6(packet, 0, packet.length - 40, first, 64, addr(src), addr('2001:db8::1'))
+  packet.set(unfragmentable, 40)
+  emitFragment(packet, 40 + unfragmentable.length, 17, from, more, id)
+  packet.set(TEXT.subarray(from, to), 48 + unfragmentable.length)
+  return packet
+}
+
+function assembly6() {
+  const counters = new NetCounters()
+  const expired: Buffer[] = []
+  const reassembly = new Reassembly(counters, IPV6_REASSEMBLY_TIME, (bytes, at, length) =>
+    expired.push(Buffer.from(bytes.slice(at, at + length))),
+  )
+  const add = (piece: Piece6, now = 0, src?: string) => {
+    const packet = ipv6Fragment(piece, src)
+    const fragment = 40 + (piece[4]?.length ?? 0) / 2
+    const whole = addIpv6Fragment(reassembly, packet, 0, fragment, packet.length, now)
+    return typeof whole === 'object'
+      ? Buffer.from(whole.bytes.slice(whole.at, whole.at + whole.totalLength))
+      : whole
+  }
+  return { reassembly, counters, expired, add }
+}
+
+const PADDING = '2c00010400000000'
+
+for (const [what, pieces, ahead] of [
+  [
+    'two, in order',
+    [
+      [0, 1448, true],
+      [1448, 2000, false],
+    ],
+    '',
+  ],
+  [
+    'two, the last first, behind destination options',
+    [
+      [1448, 2000, false, 7, PADDING],
+      [0, 1448, true, 7, PADDING],
+    ],
+    PADDING,
+  ],
+  [
+    'of which only the first has options',
+    [
+      [1448, 2000, false],
+      [0, 1448, true, 7, PADDING],
+    ],
+    PADDING,
+  ],
+] as readonly (readonly [string, readonly Piece6[], string])[])
+  t.test(`IPv6 fragments, ${what}: the datagram without fragment header`, async t => {
+    const { add, reassembly } = assembly6()
+    const datagrams = pieces.map(piece => add(piece))
+    t.equal(datagrams[0], undefined)
+    const whole = Buffer.from(datagrams[1] as Buffer)
+    const headers = 40 + ahead.length / 2
+    t.equal(whole.length, headers + 2000)
+    t.equal(whole.readUInt16BE(4), whole.length - 40)
+    t.equal(whole[6], ahead === '' ? 17 : 60)
+    if (ahead !== '') t.equal(whole.toString('hex', 40, 48), ahead.replace(/^2c/, '11'))
+    t.ok(whole.subarray(headers).equals(TEXT.subarray(0, 2000)))
+    t.same([reassembly.size, reassembly.memory], [0, 0])
+  })
+
+t.test('the largest IPv6 datagram has 65,535 bytes behind its header', async t => {
+  const { add, counters, reassembly } = assembly6()
+  const text = new Uint8Array(65_535)
+  for (const [from, to] of [
+    [0, 65_528],
+    [65_528, 65_535],
+  ]) {
+    const packet = new Uint8Array(48 + to - from)
+    emitIpv6(packet, 0, 0, 44, 64, addr('::2'), addr('::1'))
+    emitFragment(packet, 40, 17, from, to < 65_535, 1)
+    packet.set(text.subarray(from, to), 48)
+    const whole = addIpv6Fragment(reassembly, packet, 0, 40, packet.length, 0)
+    if (to === 65_535) t.match(whole, { headerLength: 40, totalLength: 65_575 })
+  }
+  t.equal(add([65_528, 65_535, false, 9, PADDING]), 'offset')
+  t.equal(counters.badFragment, 1)
+})
+
+for (const [what, piece, want] of [
+  ['no bytes', [8, 8, true], 'empty'],
+  ['no bytes, the last', [8, 8, false], 'empty'],
+  ['no multiple of eight', [0, 7, true], 'length'],
+] as const)
+  t.test(`an IPv6 fragment with ${what} is dropped alone`, async t => {
+    const { add, counters, reassembly } = assembly6()
+    t.equal(add(piece), want)
+    t.equal(counters.badFragment, 1)
+    t.equal(reassembly.size, 0)
+  })
+
+t.test('an IPv6 fragment with more than 256 bytes of headers is dropped', async t => {
+  const { add, counters } = assembly6()
+  t.equal(add([0, 80, true, 7, `2c1f${'00'.repeat(254)}`]), undefined)
+  t.equal(counters.badFragment, 1)
+})
+
+t.test(
+  'IPv6 fragments of another source or id are never mixed; of another protocol they are',
+  async t => {
+    const { add, reassembly } = assembly6()
+    add([0, 800, true])
+    add([800, 900, false], 0, '2001:db8::3')
+    add([800, 900, false, 8])
+    t.equal(reassembly.size, 3)
+    const other = ipv6Fragment([800, 900, false])
+    other[40] = 6 // what later fragments say is not looked at
+    t.equal(typeof addIpv6Fragment(reassembly, other, 0, 40, other.length, 0), 'object')
+  },
+)
+
+t.test('IPv6 fragments that overlap end their datagram', async t => {
+  const { add, counters, reassembly } = assembly6()
+  add([0, 800, true])
+  add([400, 1000, false])
+  add([800, 1000, false])
+  t.same([counters.fragmentOverlap, counters.fragmentOfDropped, reassembly.memory], [1, 1, 0])
+})
+
+t.test(
+  'an IPv6 datagram is given up after 60 s, and its first fragment shown as it came',
+  async t => {
+    const { add, reassembly, expired } = assembly6()
+    add([0, 80, true, 7, PADDING], 1000)
+    add([80, 160, true, 8], 1000)
+    reassembly.run(60_999)
+    t.equal(reassembly.size, 2)
+    reassembly.run(61_000)
+    t.equal(expired.length, 1)
+    t.ok(expired[0].equals(ipv6Fragment([0, 80, true, 7, PADDING])))
+  },
+)
