@@ -128,6 +128,8 @@ export class Recorder implements Protocol {
   arrived: { src: string; dst: string; text: Buffer; checksumValid: boolean; loopback: boolean }[] =
     []
   errors: Unreachable[] = []
+  /** Of errors: they quote what was sent. */
+  believes = true
 
   arrives(packet: Packet): void {
     const { bytes, transport, length, checksumValid, loopback } = packet
@@ -142,8 +144,9 @@ export class Recorder implements Protocol {
     })
   }
 
-  unreachable(error: Unreachable): void {
+  unreachable(error: Unreachable): boolean {
     this.errors.push(error)
+    return this.believes
   }
 
   take(): this['arrived'] {

@@ -29,6 +29,7 @@ import {
 } from '../../wire/icmpv4.ts'
 import { IPPROTO_ICMP, IPV4_HEADER_LEN, Ipv4Packet } from '../../wire/ipv4.ts'
 import type { NetCounters } from './counters.ts'
+import { MIN_PMTU_V4, type PathMtus } from './path-mtu.ts'
 import type { Packet, Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
 
@@ -43,15 +44,14 @@ const BURST = 50
 /** The bucket loses up to this much more at each filling, so that nobody can count others' messages (SAD DNS). */
 const BLUR = 3
 
-/** Linux's min_pmtu: a smaller path mtu is a mistake or an attack. */
-const MIN_PMTU = 552
 /** RFC 1191 section 7.1: what routers that do not tell may have meant. */
-const PLATEAUS = [32000, 17914, 8166, 4352, 2002, 1492, 1006, MIN_PMTU]
+const PLATEAUS = [32000, 17914, 8166, 4352, 2002, 1492, 1006, MIN_PMTU_V4]
 
 /** What ICMP needs of IP. */
 export interface IcmpGround {
   readonly counters: NetCounters
   readonly protocols: ReadonlyMap<number, Protocol>
+  readonly pathMtus: PathMtus
   isLocal(word: number): boolean
   path(src: Address, dst: Address, protocol: number): Path | number
   random(): number
@@ -79,8 +79,9 @@ export class Icmp implements Protocol {
     else counters.icmpIgnored++
   }
 
-  unreachable(): void {
-    // Of an echo reply that did not arrive nobody wants to know.
+  /** Of an echo reply that did not arrive nobody wants to know. */
+  unreachable(): boolean {
+    return false
   }
 
   /**
@@ -204,7 +205,8 @@ export class Icmp implements Protocol {
     const srcPort = u16(bytes, transport)
     const dstPort = u16(bytes, transport + 2)
     const seq = i32(bytes, transport + 4)
-    protocol.unreachable({ errno, hard, type, code, mtu, src, dst, srcPort, dstPort, seq }, now)
+    const error = { errno, hard, type, code, mtu, src, dst, srcPort, dstPort, seq }
+    if (protocol.unreachable(error, now) && mtu > 0) this.ground.pathMtus.learn(dst, mtu, now)
   }
 
   /** A token bucket (RFC 1812 section 4.3.2.8). */
@@ -224,7 +226,7 @@ export class Icmp implements Protocol {
 function pathMtu(said: number, totalLength: number): number {
   const mtu = said === 0 ? (PLATEAUS.find(plateau => plateau < totalLength) ?? 0) : said
   if (mtu === 0 || mtu >= totalLength) return 0
-  return Math.max(mtu, MIN_PMTU)
+  return Math.max(mtu, MIN_PMTU_V4)
 }
 
 /** Errno of destination unreachable by code, and whether it is hard, as Linux has them (icmp_err_convert). */

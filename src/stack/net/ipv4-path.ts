@@ -8,6 +8,7 @@ import type { Arp } from '../link/arp.ts'
 import { NOWHERE } from '../link/neighbor.ts'
 import type { Nic } from '../link/nic.ts'
 import type { NetCounters } from './counters.ts'
+import type { PathMtu, PathMtus } from './path-mtu.ts'
 import type { Path } from './path.ts'
 
 const DEFAULT_TTL = 64
@@ -18,6 +19,7 @@ export interface Ipv4Output {
   readonly arp: Arp
   /** Another number: addresses or routes have changed. */
   readonly generation: number
+  readonly pathMtus: PathMtus
   readonly counters: NetCounters
   /** A datagram that is cut into fragments, or thrown away, is built here. */
   readonly scratch: Uint8Array
@@ -40,6 +42,8 @@ export class Ipv4Path implements Path {
   private readonly df: boolean
   private hop: Address | undefined
   private generation = -1
+  private known: PathMtu
+  private knownGeneration: number
   private readonly pseudo: number
   private neighbor = NOWHERE
   private at = 0
@@ -54,10 +58,17 @@ export class Ipv4Path implements Path {
     this.df = df
     this.pseudo = pseudoSumV4(src.d, dst.d, protocol)
     this.bytes = output.scratch
+    this.known = output.pathMtus.find(dst)
+    this.knownGeneration = output.pathMtus.generation
   }
 
   get mtu(): number {
-    return this.nic.mtu
+    const { pathMtus } = this.output
+    if (this.knownGeneration !== pathMtus.generation) {
+      this.knownGeneration = pathMtus.generation
+      this.known = pathMtus.find(this.dst)
+    }
+    return Math.min(this.nic.mtu, this.known.mtu)
   }
 
   get maxDatagram(): number {

@@ -35,6 +35,7 @@ import type { Ipv4Output } from './ipv4-path.ts'
 import { LoopbackPath } from './loopback-path.ts'
 import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
+import { MIN_PMTU_V4, PathMtus } from './path-mtu.ts'
 import type { Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
 import { IPV4_REASSEMBLY_TIME, Reassembly, addIpv4Fragment } from './reassembly.ts'
@@ -49,6 +50,7 @@ export class Ipv4 implements Ipv4Output {
   readonly arp: Arp
   readonly addresses = new Addresses()
   readonly routes = new RouteTable()
+  readonly pathMtus = new PathMtus(MIN_PMTU_V4)
   readonly random: () => number
   readonly scratch = new Uint8Array(IPV4_MAX_DATAGRAM)
   private readonly loopback: Loopback
@@ -84,13 +86,14 @@ export class Ipv4 implements Ipv4Output {
 
   /** When run() has something to do. */
   get next(): number {
-    const { arp, addresses, routes, reassembly } = this
-    return Math.min(arp.next, addresses.next, routes.next, reassembly.next)
+    const { arp, addresses, routes, pathMtus, reassembly } = this
+    return Math.min(arp.next, addresses.next, routes.next, pathMtus.next, reassembly.next)
   }
 
   run(now: number): void {
     this.addresses.run(now)
     this.routes.run(now)
+    this.pathMtus.run(now)
     this.arp.run(now)
     this.reassembly.run(now)
   }

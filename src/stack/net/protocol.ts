@@ -5,8 +5,11 @@ import type { Packet } from './path.ts'
 export interface Protocol {
   /** A whole datagram for one of our addresses. `packet` is used again when the call returns. */
   arrives(packet: Packet, now: number): void
-  /** A datagram of ours did not get there: an ICMP message says so, or the link cannot find the next hop. */
-  unreachable(error: Unreachable, now: number): void
+  /**
+   * A datagram of ours did not get there: an ICMP message says so, or the link cannot find the next hop. Whether there is
+   * reason to believe that the quoted datagram was ours (RFC 5927): only then a path MTU is learnt from it.
+   */
+  unreachable(error: Unreachable, now: number): boolean
 }
 
 /**

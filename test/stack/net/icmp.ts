@@ -1,6 +1,7 @@
 import t from 'tap'
 import * as E from '../../../src/base/errno.ts'
 import { writeU16 } from '../../../src/base/bytes.ts'
+import type { Path } from '../../../src/stack/net/path.ts'
 import { checksum } from '../../../src/wire/checksum.ts'
 import { emitIcmp, IcmpMessage } from '../../../src/wire/icmpv4.ts'
 import { IPV4_MF, Ipv4Packet } from '../../../src/wire/ipv4.ts'
@@ -280,6 +281,19 @@ for (const [what, mtu, totalLength, want] of [
       want ? [[E.EMSGSIZE, want]] : [],
     )
     t.equal(ipv4.counters.icmpMalformed, want ? 0 : 1)
+  })
+
+for (const believes of [true, false])
+  t.test(`fragmentation needed, ${believes ? '' : 'not '}believed by the protocol`, async t => {
+    const { nic, protocol, ipv4 } = host(1, ['10.0.0.1/24'], '10.0.0.254')
+    const path = ipv4.path(addr('10.0.0.1'), addr('8.8.8.8'), 6) as Path
+    protocol.believes = believes
+    arrive(nic, error(3, 4, 1400, long(1500)), 5000)
+    t.equal(path.mtu, believes ? 1400 : 1500)
+    t.equal((ipv4.path(addr('10.0.0.1'), addr('8.8.8.8'), 17) as Path).mtu, path.mtu, 'for all')
+    t.equal((ipv4.path(addr('10.0.0.1'), addr('8.8.8.9'), 6) as Path).mtu, 1500, 'of this path')
+    ipv4.run(5000 + 600_000)
+    t.equal(path.mtu, 1500, 'for ten minutes')
   })
 
 for (const [what, body] of [

@@ -137,8 +137,8 @@ export class Tcp implements Protocol {
   }
 
   /** An ICMP error about a segment of ours. */
-  unreachable(error: Unreachable, now: number): void {
-    unreachable(this, error, now)
+  unreachable(error: Unreachable, now: number): boolean {
+    return unreachable(this, error, now)
   }
 
   /** Whoever had these addresses is gone for good: their connections end, and nothing is sent. */

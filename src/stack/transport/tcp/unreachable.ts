@@ -10,7 +10,7 @@ import type { Tcp } from './tcp.ts'
 /** How long a smaller path MTU is believed, ms (RFC 1191 section 6.3). */
 const PMTU_AGE = 600_000
 
-export function unreachable(tcp: Tcp, error: Unreachable, now: number): void {
+export function unreachable(tcp: Tcp, error: Unreachable, now: number): boolean {
   const { src, dst } = error
   const tuple = {
     family: src.isV4 ? (4 as const) : (6 as const),
@@ -21,17 +21,21 @@ export function unreachable(tcp: Tcp, error: Unreachable, now: number): void {
   const tcb = slot < 0 ? undefined : tcp.live(slot)
   if (!tcb || !isOutstanding(tcb, error.seq)) {
     tcp.counters.icmpIgnored++
-    return
+    return false
   }
   tcp.counters.icmpTaken++
-  if (error.mtu > 0) return lowerMtu(tcp, tcb, error.mtu, now)
+  if (error.mtu > 0) {
+    lowerMtu(tcp, tcb, error.mtu, now)
+    return true
+  }
   const opening = tcb.state === 'SYN-SENT' || (tcb.state === 'SYN-RECEIVED' && tcb.has(F_ACTIVE))
   if (!opening) {
     tcb.softError = error.errno
-    return
+    return true
   }
   tcp.counters.failedOpens++
   tcp.finish(tcb, error.errno)
+  return true
 }
 
 /** The stations that had these addresses have left the link for good. */
