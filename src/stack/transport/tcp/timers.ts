@@ -111,7 +111,7 @@ function persistTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
   snd.persistAt = Infinity
   if (snd.una !== snd.max) return true
   const gone = tcb.has(F_ORPHAN) && (snd.backoff >= ORPHAN_RETRIES || snd.probes >= ORPHAN_RETRIES)
-  if (gone || snd.probes > DATA_RETRIES || (snd.probes > 0 && userTimeout(tcb, now))) {
+  if (gone || snd.probes >= DATA_RETRIES || (snd.probes > 0 && userTimeout(tcb, now))) {
     timedOut(tcp, tcb)
     return false
   }
