@@ -66,7 +66,7 @@ const TABLE: Option[] = [
   { level: SOL_SOCKET, name: 5, column: 5, kind: 'flag' },                                // SO_DONTROUTE
   { level: SOL_SOCKET, name: 6, column: 6, kind: 'flag' },                                // SO_BROADCAST
   { level: SOL_SOCKET, name: 9, column: 7, kind: 'flag', tcp: 'keepAlive' },              // SO_KEEPALIVE
-  { level: SOL_SOCKET, name: 10, column: 8, kind: 'flag' },                               // SO_OOBINLINE
+  { level: SOL_SOCKET, name: 10, column: 8, kind: 'flag', tcp: 'oobInline' },             // SO_OOBINLINE
   { level: SOL_SOCKET, name: 12, column: 9, kind: 'int', min: 0, max: 6 },                // SO_PRIORITY
   { level: SOL_SOCKET, name: 15, column: 10, kind: 'flag' },                              // SO_REUSEPORT
   { level: SOL_SOCKET, name: 18, column: 11, kind: 'int', initial: 1 },                   // SO_RCVLOWAT

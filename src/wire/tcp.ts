@@ -17,6 +17,7 @@ export const CWR = 0x80
 
 /** Where the checksum lies in the header. */
 export const TCP_CHECKSUM_OFFSET = 16
+export const TCP_URGENT_OFFSET = 18
 
 export const srcPort = (b: Uint8Array, at: number): number => u16(b, at)
 export const dstPort = (b: Uint8Array, at: number): number => u16(b, at + 2)

@@ -31,6 +31,7 @@ export interface Sent {
   readonly ack: number
   readonly flags: number
   readonly wnd: number
+  readonly up: number
   readonly mss: number
   readonly wscale: number
   readonly sackOk: boolean
@@ -105,6 +106,7 @@ export function read(b: Uint8Array, src: Address, dst: Address, gsoSize: number)
     ack: u32(b, 8),
     flags: b[13],
     wnd: u16(b, 14),
+    up: u16(b, 18),
     mss,
     wscale,
     sackOk,

@@ -8,8 +8,17 @@ import { backedOff, sample } from './rtt.ts'
 import { takeSacks, trimSacks } from './sack.ts'
 import type { Segment } from './segment.ts'
 import { after, before, diff } from './seq.ts'
-import { F_FIN_ACKED, F_FIN_QUEUED, F_SACK, F_TIMED, F_TIMESTAMPS, type Tcb } from './tcb.ts'
+import {
+  F_FIN_ACKED,
+  F_FIN_QUEUED,
+  F_SACK,
+  F_TIMED,
+  F_TIMESTAMPS,
+  F_URGENT,
+  type Tcb,
+} from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { forgetUrgent } from './urgent.ts'
 import { EV_ROOM, EV_SENT } from './user.ts'
 
 /** False: the segment is not to be looked at any further, or the connection is over. */
@@ -61,6 +70,7 @@ function advance(tcp: Tcp, tcb: Tcb, seg: Segment, acked: number, now: number): 
   if (fin) tcb.mark(F_FIN_ACKED)
   if (text > 0) send!.consume(text)
   if (before(snd.nxt, snd.una)) snd.nxt = snd.una
+  if (tcb.has(F_URGENT)) forgetUrgent(tcb)
   snd.bytesAcked += text
   measure(tcb, seg, now)
   snd.retries = 0

@@ -13,11 +13,12 @@ import { cookieMss, listenArrives, takeCookie } from './listener.ts'
 import { refuse } from './refuse.ts'
 import { sample } from './rtt.ts'
 import type { Segment } from './segment.ts'
-import { type Seq, add, after, before, diff, latest } from './seq.ts'
+import { type Seq, add, after, before, diff } from './seq.ts'
 import { synSentArrives } from './syn-sent.ts'
 import { F_ACK_NOW, F_ACTIVE, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { takeText } from './text.ts'
+import { checkUrgent } from './urgent.ts'
 
 /** TS.Recent is no longer to be believed after so long (RFC 7323 section 5.5), ms. */
 const TS_RECENT_AGE = 24 * 86_400_000
@@ -84,7 +85,7 @@ function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: numb
   if (tcb.state === 'SYN-RECEIVED' && !completeHandshake(tcp, tcb, packet, seg, crossing, now))
     return
   if (!takeAck(tcp, tcb, seg, now)) return
-  if (seg.has(URG)) takeUrgent(tcb, seg)
+  if (seg.has(URG)) checkUrgent(tcp, tcb, seg)
   if (seg.textLength > 0 && !takeText(tcp, tcb, seg, now)) return
   takeFin(tcp, tcb, seg, now)
   tcp.ready.push(tcb.slot)
@@ -208,14 +209,4 @@ function completeHandshake(
   snd.wl1 = seg.seq
   snd.wl2 = seg.ack
   return offerToUser(tcp, tcb, now)
-}
-
-/**
- * Sixth. The urgent pointer counts from SEG.SEQ (RFC 6093 section 2.1) to the byte behind urgent text. That text is
- * delivered in line; only how far it goes is noted, if it goes further than known and no further than the window.
- */
-function takeUrgent(tcb: Tcb, seg: Segment): void {
-  const { rcv } = tcb
-  const up = add(seg.seq, seg.up)
-  if (after(up, rcv.nxt) && !after(up, rcv.edge)) rcv.up = latest(rcv.up, up)
 }

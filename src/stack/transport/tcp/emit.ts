@@ -1,6 +1,6 @@
 // One segment onto the path: header, options, text straight from the send buffer. Says false and has changed nothing
 // when the link has no room.
-import { writeU32 } from '../../../base/bytes.ts'
+import { writeU16, writeU32 } from '../../../base/bytes.ts'
 import {
   ACK,
   PSH,
@@ -8,6 +8,8 @@ import {
   SYN,
   TCP_CHECKSUM_OFFSET,
   TCP_HEADER_LENGTH,
+  TCP_URGENT_OFFSET,
+  URG,
   writeHeader,
 } from '../../../wire/tcp.ts'
 import * as options from '../../../wire/tcp-options.ts'
@@ -15,8 +17,9 @@ import { HELD } from './layout.ts'
 import { MIN_MSS } from './options.ts'
 import * as ranges from './ranges.ts'
 import { type Seq, add, diff, latest } from './seq.ts'
-import { F_ACK_NOW, F_SACK, F_SCALING, F_TIMESTAMPS, type Tcb } from './tcb.ts'
+import { F_ACK_NOW, F_SACK, F_SCALING, F_TIMESTAMPS, F_URGENT, type Tcb } from './tcb.ts'
 import { INITIAL_WINDOW, type Tcp, WINDOW_SHIFT } from './tcp.ts'
+import { urgentPointer } from './urgent.ts'
 import { offered, windowToOffer } from './window.ts'
 
 /** Milliseconds with this connection's offset: what goes into TSval (RFC 7323 section 5.4). */
@@ -42,6 +45,8 @@ export function pathMss(tcb: Tcb): number {
 
 /** Text of the largest segment that the path takes from us: a multiple of `mss` where the link cuts it up. */
 export function maxText(tcb: Tcb, mss: number): number {
+  // The pointer is another in each segment.
+  if (tcb.has(F_URGENT)) return mss
   const path = tcb.path!
   const headers = path.headerLength + TCP_HEADER_LENGTH + options.TIMESTAMP_OPTION_LENGTH
   const room = path.maxDatagram - headers
@@ -73,7 +78,10 @@ export function emit(
   const { bytes } = path
   const window = windowToOffer(tcb) >>> rcv.windShift
   const field = window > 65535 ? 65535 : window
+  const up = tcb.has(F_URGENT) ? urgentPointer(tcb, from) : 0
+  if (up > 0) control |= URG
   writeHeader(bytes, at, tcb, from, rcv.nxt, headerLength, control, field)
+  if (up > 0) writeU16(bytes, at + TCP_URGENT_OFFSET, up)
   let o = at + TCP_HEADER_LENGTH
   if (stamped) o = options.writeTimestamps(bytes, o, tsClock(tcb, now), rcv.tsRecent)
   if (blocks > 0) {

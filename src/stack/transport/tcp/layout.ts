@@ -78,6 +78,9 @@ export const DRS_TAKEN = word()
 export const DRS_SPACE = word()
 export const RCV_RTT_EDGE = word()
 export const OUT_OF_ORDER = word()
+export const SND_UP = word()
+export const RCV_URGENT = word()
+export const OOB_INLINE = word()
 
 // Times.
 let times = (words + 1) >>> 1

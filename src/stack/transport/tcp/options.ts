@@ -11,6 +11,8 @@ export interface TcpSettings {
   keepAlive: number
   reuse: number
   quickAck: number
+  /** SO_OOBINLINE: 0 or 1. */
+  oobInline: number
   /** TCP_KEEPIDLE, TCP_KEEPINTVL: seconds; TCP_KEEPCNT. */
   keepIdle: number
   keepIntvl: number
@@ -34,6 +36,7 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   keepAlive: 0,
   reuse: 0,
   quickAck: 1,
+  oobInline: 0,
   keepIdle: 7200,
   keepIntvl: 75,
   keepCnt: 9,
@@ -51,6 +54,7 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   keepAlive: [L.KEEPALIVE, 0, 1],
   reuse: [L.REUSE, 0, 1],
   quickAck: [L.QUICKACK, 0, 1],
+  oobInline: [L.OOB_INLINE, 0, 1],
   keepIdle: [L.KEEPIDLE, 1, 32767],
   keepIntvl: [L.KEEPINTVL, 1, 32767],
   keepCnt: [L.KEEPCNT, 1, 127],

@@ -27,6 +27,7 @@ import {
   F_RESET_DUE,
   F_SACK,
   F_TIMED,
+  F_URGENT,
   R_FAST,
   R_LOSS,
   R_NONE,
@@ -172,7 +173,7 @@ function sendable(tcb: Tcb, length: number, mss: number, now: number): number {
 /** What is less than a full segment and all there is: may it go? */
 function mayGo(tcb: Tcb, now: number): boolean {
   const { snd } = tcb
-  if (tcb.has(F_PUSH | F_FIN_QUEUED)) return true
+  if (tcb.has(F_PUSH | F_FIN_QUEUED | F_URGENT)) return true
   if (tcb.cork !== 0 || tcb.has(F_MORE)) {
     if (snd.corkAt === Infinity) snd.corkAt = now + CORK_MS
     return false

@@ -36,12 +36,18 @@ export class Rcv {
   set edge(value: Seq) {
     this.words[this.at + L.RCV_EDGE] = value
   }
-  /** RCV.UP. */
+  /** RCV.UP, but the urgent byte's own number; and what there is of it (urgent.ts). */
   get up(): Seq {
     return this.words[this.at + L.RCV_UP] as Seq
   }
   set up(value: Seq) {
     this.words[this.at + L.RCV_UP] = value
+  }
+  get urgent(): number {
+    return this.words[this.at + L.RCV_URGENT]
+  }
+  set urgent(value: number) {
+    this.words[this.at + L.RCV_URGENT] = value
   }
   /** Rcv.Wind.Shift (RFC 7323). */
   get windShift(): number {

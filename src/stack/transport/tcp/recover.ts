@@ -23,7 +23,8 @@ import {
   type Tcb,
 } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
-import { EV_CLOSED, EV_CONNECTED, EV_ERROR, EV_FIN, EV_ROOM, EV_TEXT } from './user.ts'
+import { URGENT_NONE } from './urgent.ts'
+import { EV_CLOSED, EV_CONNECTED, EV_ERROR, EV_FIN, EV_ROOM, EV_TEXT, EV_URGENT } from './user.ts'
 
 /** A connection that was being worked on at this many ends of a thread in a row is what ends them. */
 const CRASHES = 3
@@ -80,6 +81,7 @@ function takeUp(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (state === 'SYN-SENT' || state === 'SYN-RECEIVED') return true
   // Which events were on their way nobody knows: these say what is so.
   tcp.raise(tcb, EV_CONNECTED | EV_TEXT | EV_ROOM | (finTaken(tcb) ? EV_FIN : 0))
+  if (tcb.rcv.urgent !== URGENT_NONE) tcp.raise(tcb, EV_URGENT)
   return true
 }
 

@@ -13,8 +13,8 @@ export class Segment {
   len = 0
   /** As in the header, not scaled. */
   wnd = 0
-  /** The urgent pointer. */
-  up = 0
+  /** The number of the urgent byte, if URG: the pointer is one past it. */
+  urgent = seq(0)
   control = 0
   bytes: Uint8Array = new Uint8Array(0)
   /** Where the text lies in `bytes`, and how long it is. */
@@ -45,7 +45,8 @@ export class Segment {
     this.ack = seq(header.acknowledgment(bytes, at))
     this.control = header.controlBits(bytes, at)
     this.wnd = header.windowField(bytes, at)
-    this.up = header.urgentPointer(bytes, at)
+    const up = header.urgentPointer(bytes, at)
+    this.urgent = up > 0 ? add(this.seq, up - 1) : this.seq
     this.text = at + headerLength
     this.textLength = length - headerLength
     this.len =

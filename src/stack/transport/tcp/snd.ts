@@ -43,6 +43,13 @@ export class Snd {
   set max(value: Seq) {
     this.words[this.at + L.SND_MAX] = value
   }
+  /** SND.UP: one past the urgent byte, if F_URGENT. */
+  get up(): Seq {
+    return this.words[this.at + L.SND_UP] as Seq
+  }
+  set up(value: Seq) {
+    this.words[this.at + L.SND_UP] = value
+  }
   /** SND.WND, scaled. */
   get wnd(): number {
     return this.words[this.at + L.SND_WND]

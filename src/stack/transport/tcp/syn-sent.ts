@@ -14,6 +14,7 @@ import { after } from './seq.ts'
 import { F_ACK_NOW, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { takeText } from './text.ts'
+import { checkUrgent } from './urgent.ts'
 import { EV_CONNECTED } from './user.ts'
 
 export function synSentArrives(
@@ -56,6 +57,7 @@ export function synSentArrives(
   tcb.mark(F_ACK_NOW)
   tcp.ready.push(tcb.slot)
   seg.dropSyn()
+  checkUrgent(tcp, tcb, seg)
   if (seg.textLength > 0 && !takeText(tcp, tcb, seg, now)) return
   takeFin(tcp, tcb, seg, now)
 }

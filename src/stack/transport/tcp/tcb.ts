@@ -79,6 +79,8 @@ export const F_TIMED = 1 << 12
 export const F_FIN_HELD = 1 << 13
 /** Send what there is, full or not: the persist or cork timer says so, or TCP_NODELAY or TCP_CORK just changed. */
 export const F_PUSH = 1 << 14
+/** Text before SND.UP is urgent, and not all of it acknowledged. */
+export const F_URGENT = 1 << 15
 /** Counted among the half-open, TIME-WAIT or orphans. */
 export const F_LISTED = 1 << 16
 /** Holds its local port (ports.ts). */
@@ -280,6 +282,10 @@ export class Tcb {
   }
   set reuse(value: number) {
     this.words[this.at + L.REUSE] = value
+  }
+  /** SO_OOBINLINE. */
+  get oobInline(): number {
+    return this.words[this.at + L.OOB_INLINE]
   }
   /** TCP_QUICKACK; 0: delay acknowledgments from now on. */
   get quickAck(): number {

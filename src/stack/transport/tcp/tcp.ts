@@ -32,6 +32,7 @@ import { SlotQueue } from './slot-queue.ts'
 import { F_HOLDS_PORT, F_LISTED, F_ORPHAN, F_RESET_DUE, F_USER, type State, Tcb } from './tcb.ts'
 import { expire } from './timers.ts'
 import { stationGone, unreachable } from './unreachable.ts'
+import { atMark, receiveUrgent, sendUrgent, urgentMark } from './urgent.ts'
 import { EV_CLOSED, EV_ERROR, type TcpUser } from './user.ts'
 import { fitWindow, programTook } from './window.ts'
 
@@ -214,6 +215,27 @@ export class Tcp implements Protocol {
   send(slot: number, _now: number, more = false): void {
     const tcb = this.live(slot)
     if (tcb) calls.send(this, tcb, more)
+  }
+
+  /** The last byte that was added to the send buffer is urgent (MSG_OOB). */
+  urgent(slot: number, _now: number): void {
+    const tcb = this.live(slot)
+    if (tcb) sendUrgent(this, tcb)
+  }
+
+  /** Text before the urgent byte, counted as published() does; undefined: there is none ahead of the program. */
+  urgentMark(slot: number): number | undefined {
+    return urgentMark(this.tcb(slot))
+  }
+
+  /** SIOCATMARK. */
+  atMark(slot: number): boolean {
+    return atMark(this.tcb(slot))
+  }
+
+  /** recv(MSG_OOB): the urgent byte, or a negative errno. */
+  receiveUrgent(slot: number, peek: boolean): number {
+    return receiveUrgent(this.tcb(slot), peek)
   }
 
   /** The program took text from the receive buffer. */

@@ -9,6 +9,7 @@ import type { Segment } from './segment.ts'
 import { type Seq, add, after, diff } from './seq.ts'
 import { F_ACK_NOW, F_FIN_HELD, F_PINGPONG, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { URGENT_DUE, takeUrgentByte } from './urgent.ts'
 import { EV_TEXT } from './user.ts'
 import { measureRoundTrip } from './window.ts'
 
@@ -31,6 +32,7 @@ export function takeText(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean
   rcv.lastText = now
   const size = Math.min(n, pathMss(tcb))
   if (size > rcv.mss) rcv.mss = size
+  if (rcv.urgent === URGENT_DUE) takeUrgentByte(tcp, tcb, seg, n)
   if (offset > 0) takeEarly(tcp, tcb, seg, offset, n, now)
   else takeInOrder(tcp, tcb, seg, n, now)
   return true

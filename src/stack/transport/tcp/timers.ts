@@ -10,6 +10,7 @@ import { backedOff, RTO_MAX, stopTiming } from './rtt.ts'
 import { add } from './seq.ts'
 import { F_ACK_NOW, F_ACTIVE, F_ORPHAN, F_PINGPONG, F_PUSH, F_RESET_DUE, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { probeUrgent } from './urgent.ts'
 
 const SYN_ACK_RETRIES = 5
 const DATA_RETRIES = 15
@@ -120,6 +121,7 @@ function persistTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
     tcb.mark(F_PUSH)
     return true
   }
+  probeUrgent(tcp, tcb, now)
   if (!probe(tcp, tcb, now)) {
     snd.persistAt = now
     return true

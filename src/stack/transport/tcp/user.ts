@@ -12,6 +12,8 @@ export const EV_FIN = 8
 export const EV_ERROR = 16
 /** The last event: TCP forgets the user, touches its buffers no more, and gives the number to others. */
 export const EV_CLOSED = 32
+/** Urgent data: the peer says that there is some, and again when its byte is here (SIGURG, POLLPRI). */
+export const EV_URGENT = 128
 /** Everything sent is acknowledged, our FIN too: what a close() that lingers waits for. */
 export const EV_SENT = 64
 
