@@ -26,7 +26,7 @@ export function work(ground: Ground, s: Stream): void {
   const tcp = ground.stack.tcp
   if (s.native) pump(ground, s)
   else if (s.state === T.CONNECTED) {
-    tcp.send(s.tcb, ground.now, s.peek(RECORD.more) !== 0)
+    tcp.send(s.tcb, ground.now, s.peek(RECORD.more) !== 0, s.tx.room === 0)
     s.rx.askForNotice()
     tcp.received(s.tcb, ground.now)
     if (s.rx.corrupt || s.tx.corrupt) return corrupt(ground, s)

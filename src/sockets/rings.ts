@@ -50,16 +50,18 @@ export function growReceive(ground: Ground, s: Stream, n: number): void {
   ground.chunks.free(old)
 }
 
-/** The send ring should hold `n` bytes: the congestion window has outgrown it. */
-export function growSend(ground: Ground, s: Stream, n: number): void {
-  if (s.options[OPT_SNDBUF] > 0 || s.tx.size === 0) return
+/** The send ring should hold `n` bytes: the congestion window has outgrown it. False: a program is writing just now. */
+export function growSend(ground: Ground, s: Stream, n: number): boolean {
+  if (s.options[OPT_SNDBUF] > 0 || s.tx.size === 0) return true
+  if (s.peek(RECORD.wlock) !== 0) return false
   const log2 = larger(ground, s.tx.size, n)
   const at = log2 === 0 ? -1 : ground.chunks.alloc(log2)
-  if (at < 0) return
+  if (at < 0) return true
   const old = s.tx.offset
-  if (!s.tx.moveTo(at, log2)) return ground.chunks.free(at)
+  const moved = s.tx.moveTo(at, log2)
   s.set(T.TX_GEOM, s.tx.geom)
-  ground.chunks.free(old)
+  ground.chunks.free(moved ? old : at)
+  return moved
 }
 
 /** Readers that are copying just now fail and find no ring: its memory may be another's at once. */

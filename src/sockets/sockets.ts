@@ -329,9 +329,9 @@ export class Sockets implements TcpUser {
     if (s !== undefined) growReceive(this.ground, s, wanted)
   }
 
-  growSend(tcb: number, wanted: number): void {
+  growSend(tcb: number, wanted: number): boolean {
     const s = this.ground.streams[this.ground.recordOf[tcb]]
-    if (s !== undefined) growSend(this.ground, s, wanted)
+    return s !== undefined && growSend(this.ground, s, wanted)
   }
 
   /** Takes up the sockets of the thread before this one. */

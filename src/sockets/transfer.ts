@@ -27,7 +27,7 @@ export function pump(ground: Ground, s: Stream): void {
   if (pumpOut(ground, s) && s.tcb >= 0) tcp.received(s.tcb, ground.now)
   switch (pumpIn(s)) {
     case 'more':
-      if (s.tcb >= 0) tcp.send(s.tcb, ground.now, false)
+      if (s.tcb >= 0) tcp.send(s.tcb, ground.now, false, s.tx.room === 0)
       break
     case 'end':
       // The last close may be an abort: close.ts decides.

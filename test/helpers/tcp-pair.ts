@@ -195,7 +195,9 @@ export class FakeUser implements TcpUser {
     while (size < Math.min(wanted, this.maxInbox)) size *= 2
     if (size > box.in.size) box.in.grow(size)
   }
-  growSend(): void {}
+  growSend(): boolean {
+    return true
+  }
   /** All events of a connection so far, in one. */
   events(tcb: number): number {
     return this.log.reduce((all, e) => (e.tcb === tcb ? all | e.events : all), 0)
@@ -361,9 +363,9 @@ export class Peer {
     })
   }
   /** The program writes. Then a turn. */
-  write(what: string | Uint8Array, more = false): Sent[] {
+  write(what: string | Uint8Array, more = false, full = false): Sent[] {
     this.out.write(what)
-    this.host.tcp.send(this.tcb, this.host.now, more)
+    this.host.tcp.send(this.tcb, this.host.now, more, full)
     return this.turn()
   }
   /** The program reads. Then a turn. */

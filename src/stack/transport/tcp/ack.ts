@@ -109,6 +109,5 @@ function askForRoom(tcp: Tcp, tcb: Tcb): void {
   const { snd } = tcb
   const wanted = 2 * snd.cwnd
   if (wanted <= snd.wanted) return
-  snd.wanted = wanted
-  tcp.user.growSend(tcb.slot, wanted)
+  if (tcp.user.growSend(tcb.slot, wanted)) snd.wanted = wanted
 }

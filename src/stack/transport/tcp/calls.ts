@@ -113,10 +113,11 @@ export function receiveFrom(tcb: Tcb, irs: Seq, ownMss: number): void {
   rcv.quick = 16
 }
 
-/** Section 3.10.2. */
-export function send(tcp: Tcp, tcb: Tcb, more: boolean): void {
+/** Section 3.10.2. What a full buffer holds is all there can be until some of it is acknowledged: no use to wait for more. */
+export function send(tcp: Tcp, tcb: Tcb, more: boolean, full: boolean): void {
   if (more) tcb.mark(F_MORE)
   else tcb.unmark(F_MORE)
+  if (full) tcb.mark(F_PUSH)
   if (!more) tcb.snd.corkAt = tcb.cork === 0 ? Infinity : tcb.snd.corkAt
   tcp.ready.push(tcb.slot)
 }

@@ -211,10 +211,13 @@ export class Tcp implements Protocol {
     this.ready.push(slot)
   }
 
-  /** Text was added to the send buffer. `more`: the program says that more comes at once (MSG_MORE). */
-  send(slot: number, _now: number, more = false): void {
+  /**
+   * Text was added to the send buffer. `more`: the program says that more comes at once (MSG_MORE). `full`: it wanted to
+   * add more than there was room for.
+   */
+  send(slot: number, _now: number, more = false, full = false): void {
     const tcb = this.live(slot)
-    if (tcb) calls.send(this, tcb, more)
+    if (tcb) calls.send(this, tcb, more, full)
   }
 
   /** The last byte that was added to the send buffer is urgent (MSG_OOB). */

@@ -26,6 +26,6 @@ export interface TcpUser {
   changed(tcb: number, events: number, errno: number, now: number): void
   /** The program reads as fast as the receive window lets the peer send: `wanted` bytes would be better. */
   growReceive(tcb: number, wanted: number): void
-  /** The path holds more than the send buffer does: `wanted` bytes would be better. */
-  growSend(tcb: number, wanted: number): void
+  /** The path holds more than the send buffer does: `wanted` bytes would be better. False: not now, ask again. */
+  growSend(tcb: number, wanted: number): boolean
 }

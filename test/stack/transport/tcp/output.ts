@@ -23,6 +23,33 @@ t.test('Nagle: one segment that is not full is on its way, the next waits for it
   t.same(p.says({ ack: 2 }).map(text), ['bc'])
 })
 
+t.test('Nagle does not hold back what fills the send buffer, as there can be no more', async t => {
+  const p = accepted(new Host())
+  p.write('first')
+  t.same(p.write('second', false, true).map(text), ['second'])
+  t.same(p.write('third').map(text), [], 'Nagle again')
+})
+
+t.test(
+  'a send buffer that could not grow is asked for again with the next acknowledgment',
+  async t => {
+    const host = new Host()
+    const asked: number[] = []
+    let grows = false
+    host.user.growSend = () => {
+      asked.push(host.now)
+      return grows
+    }
+    const p = accepted(host)
+    for (let i = 1; i <= 4; i++) {
+      p.write('x')
+      p.says({ ack: 1 + i })
+      if (i === 2) grows = true
+    }
+    t.equal(asked.length, 3)
+  },
+)
+
 t.test('Nagle: full segments do not wait', async t => {
   const p = accepted(new Host())
   p.write('a')
