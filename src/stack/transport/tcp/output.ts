@@ -88,7 +88,8 @@ function sendSyn(tcp: Tcp, tcb: Tcb, now: number): void {
     stopTiming(tcb)
     snd.totalRetrans++
   }
-  snd.retransmitAt = now + backedOff(tcb)
+  // Sent again: the timer that said so has set the next one.
+  if (snd.retries === 0) snd.retransmitAt = now + backedOff(tcb)
   if (tcb.has(F_ACTIVE) && snd.stalledAt === 0) snd.stalledAt = now
 }
 

@@ -81,7 +81,9 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
 
 function retryLimit(tcb: Tcb, opening: boolean): number {
   if (opening) return tcb.has(F_ACTIVE) ? tcb.synCnt : SYN_ACK_RETRIES
-  return tcb.has(F_ORPHAN) ? ORPHAN_RETRIES : DATA_RETRIES
+  if (tcb.has(F_ORPHAN)) return ORPHAN_RETRIES
+  // TCP_USER_TIMEOUT decides alone, sooner or later (RFC 5482 section 1).
+  return tcb.userTimeout > 0 ? Infinity : DATA_RETRIES
 }
 
 /** TCP_USER_TIMEOUT (RFC 5482): nothing was acknowledged for so long. */
@@ -112,7 +114,8 @@ function persistTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
   snd.persistAt = Infinity
   if (snd.una !== snd.max) return true
   const gone = tcb.has(F_ORPHAN) && (snd.backoff >= ORPHAN_RETRIES || snd.probes >= ORPHAN_RETRIES)
-  if (gone || snd.probes >= DATA_RETRIES || (snd.probes > 0 && userTimeout(tcb, now))) {
+  // A probe was sent: also a peer that answers and makes no room is given no more than TCP_USER_TIMEOUT (tcp(7)).
+  if (gone || snd.probes >= DATA_RETRIES || (snd.backoff > 0 && userTimeout(tcb, now))) {
     timedOut(tcp, tcb)
     return false
   }
@@ -141,12 +144,11 @@ function keepAliveTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
     return true
   }
   if (snd.una !== snd.max || snd.persistAt !== Infinity || now < idleUntil) {
-    tcb.keepAliveAt = Math.max(idleUntil, now + 1000 * tcb.keepIntvl)
-    if (now < idleUntil) tcb.keepAliveAt = idleUntil
+    tcb.keepAliveAt = now < idleUntil ? idleUntil : now + 1000 * tcb.keepIdle
     return true
   }
   const silent = tcb.userTimeout > 0 && snd.probes > 0 && now - tcb.lastHeard >= tcb.userTimeout
-  if (snd.probes >= tcb.keepCnt || silent) {
+  if (silent || (tcb.userTimeout === 0 && snd.probes >= tcb.keepCnt)) {
     tcp.counters.abortedOnTimeout++
     tcb.error = tcb.softError || ETIMEDOUT
     abort(tcp, tcb, now)
