@@ -21,7 +21,8 @@ export function takeFin(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   if (seg.has(FIN) && !tcb.has(F_FIN_HELD)) holdFin(tcb, add(seg.seq, seg.textLength))
   if (!tcb.has(F_FIN_HELD)) return
   if (rcv.finSeq !== rcv.nxt) {
-    if (seg.has(FIN)) tcb.mark(F_ACK_NOW)
+    // With text that came early it is acknowledged by now.
+    if (seg.has(FIN) && seg.textLength === 0) tcb.mark(F_ACK_NOW)
     return
   }
   ranges.clear(tcb.words, tcb.at + HELD)

@@ -72,9 +72,11 @@ function rightSize(tcp: Tcp, tcb: Tcb, used: number, now: number): void {
   tcp.user.growReceive(tcb.slot, 2 * took + 16 * rcv.mss)
 }
 
+/** At most TCP_WINDOW_CLAMP, and what the header can say. */
 const clamped = (tcb: Tcb, room: number): number => {
-  const { clamp } = tcb.rcv
-  return clamp > 0 && clamp < room ? clamp : room
+  const { clamp, windShift } = tcb.rcv
+  const most = 65535 * 2 ** windShift
+  return Math.min(room, clamp > 0 && clamp < most ? clamp : most)
 }
 
 /** Half the buffer or a full segment, whichever is less. */
