@@ -26,7 +26,7 @@ $(MODULES): package-lock.json
 build/dist.stamp: $(MODULES) src/tsconfig.json cli/start.sh $(SOURCES)
 	$(BIN)/tsc -p src/tsconfig.json
 	cp cli/start.sh dist/cli/
-	chmod +x dist/cli/ioth-*.js
+	chmod +x dist/cli/ioth.js dist/cli/ioth-*.js
 	@mkdir -p build && touch $@
 
 build/shim/%.o: preload/% Makefile
@@ -78,7 +78,7 @@ install: all
 
 uninstall:
 	rm -rf "$(DESTDIR)$(LIB)"
-	rm -f "$(DESTDIR)$(PREFIX)/bin/ioth-run" "$(DESTDIR)$(PREFIX)/bin/ioth-switch"
+	cd "$(DESTDIR)$(PREFIX)/bin" && rm -f ioth ioth-run ioth-switch
 
 clean:
 	rm -rf dist build .tap

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import * as libc from '../src/ffi/libc.ts'
-import { parseVnl } from '../src/plug/plug.ts'
+import { parseNetwork } from '../src/plug/network.ts'
 import { PortPlug } from '../src/plug/port.ts'
 import { FrameReader, FrameWriter, RING_FRAME } from '../src/ring/frame-ring.ts'
 import { Cable } from '../src/switch/cable.ts'
@@ -101,7 +101,7 @@ await roundTrips()
 async function roundTrips(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'ioth-bench-'))
   process.env.IOTH_SWITCH_LINGER = '50'
-  const network = parseVnl(`${directory}/`, () => directory)
+  const network = parseNetwork(`${directory}/`, () => directory)
   const join_ = async (n: number) => {
     const hello = { mac: new Mac(0x0200, n), addresses: [], pid: process.pid, command: 'bench' }
     return new PortPlug(await joinNetwork(network, hello))

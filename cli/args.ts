@@ -1,7 +1,7 @@
 // The command line of ioth-run: options up to the first word that is none, then the command.
-import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { absoluteVnl } from '../src/plug/vnl.ts'
 import { formatPrefix, parseAddress, parsePrefix, type Prefix } from '../src/wire/address-text.ts'
 import type { Address } from '../src/wire/address.ts'
 import { Failure } from './exit.ts'
@@ -23,8 +23,8 @@ Runs COMMAND as an Internet node of its own, on a virtual network.
 
   --ip ADDRESS[/LENGTH]   its IPv4 address (prefix length 24 unless given); may be repeated
   --mac ADDRESS           its Ethernet address (made up unless given)
-  --net NETWORK           the network it joins: switch://NAME, or a switch's directory
-                          (switch://default unless given)
+  --net NETWORK           the network it joins: switch://NAME, a switch's directory, or another
+                          plug, such as tap://NAME (switch://default unless given)
   --gateway ADDRESS       the router to everywhere else
   --verbose               say on standard error what was started
   --version, --help       print that and end
@@ -55,7 +55,8 @@ export function parseRunArgs(args: string[]): RunArgs | 'help' | 'version' {
     addresses: addresses.map(formatPrefix),
     mac: values.mac === undefined ? undefined : parseMac(values.mac),
     gateway: values.gateway === undefined ? undefined : parseGateway(values.gateway, addresses),
-    net: parseNet(values.net ?? 'switch://default'),
+    // The stack server has another working directory.
+    net: absoluteVnl(values.net ?? 'switch://default'),
     verbose: values.verbose ?? false,
     command,
   }
@@ -164,11 +165,4 @@ function parseMac(value: string): string {
   if (mac === '00:00:00:00:00:00')
     throw new Failure(`cannot use --mac "${value}": it is nobody's (02:… is private)`)
   return mac
-}
-
-/** A directory is made absolute here: the stack server has another working directory. */
-function parseNet(value: string): string {
-  return value.includes('/') && !value.includes('://') && !isAbsolute(value)
-    ? resolve(value)
-    : value
 }

@@ -3,7 +3,7 @@
 import { writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
-import { parseVnl } from '../src/plug/plug.ts'
+import { parseNetwork } from '../src/plug/network.ts'
 import { runtimeDirectory } from '../src/server/runtime.ts'
 import { runSwitch } from '../src/switch/run.ts'
 import { Failure, reporting, version } from './exit.ts'
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const args = parse()
   if (args.help) return print(USAGE)
   if (args.version) return print(`ioth ${version()}\n`)
-  await runSwitch(parseVnl(args.network, runtimeDirectory), {
+  await runSwitch(parseNetwork(args.network, runtimeDirectory), {
     linger: args.onDemand ? linger() : Infinity,
     log: line => writeSync(2, `ioth-switch: ${line}\n`),
   })

@@ -17,6 +17,6 @@ chmod -R a+rX "$lib" # whatever root's umask is
 
 # Relative links, so that DESTDIR and moving the tree do no harm.
 up=$(realpath --relative-to="$bin" "$lib")
-for command in ioth-run ioth-switch; do
+for command in ioth ioth-run ioth-switch; do
   ln -sf "$up/dist/cli/$command.js" "$bin/$command"
 done

@@ -1,5 +1,6 @@
 // Error numbers as Linux has them (asm-generic/errno.h): the program that reads them is a Linux program,
 // whatever machine a test of ours runs on. Functions give them negative; 0 and above is success.
+import { getSystemErrorMap } from 'node:util'
 
 export const EPERM = 1 as const
 export const ENOENT = 2 as const
@@ -27,6 +28,7 @@ export const ENOSYS = 38 as const
 export const ENONET = 64 as const
 export const EPROTO = 71 as const
 export const EOVERFLOW = 75 as const
+export const EBADFD = 77 as const
 export const EILSEQ = 84 as const
 export const ENOTSOCK = 88 as const
 export const EDESTADDRREQ = 89 as const
@@ -86,6 +88,7 @@ const names = new Map<number, string>([
   [ENONET, 'ENONET'],
   [EPROTO, 'EPROTO'],
   [EOVERFLOW, 'EOVERFLOW'],
+  [EBADFD, 'EBADFD'],
   [EILSEQ, 'EILSEQ'],
   [ENOTSOCK, 'ENOTSOCK'],
   [EDESTADDRREQ, 'EDESTADDRREQ'],
@@ -121,3 +124,7 @@ const names = new Map<number, string>([
 export function errnoName(errno: number): string {
   return names.get(Math.abs(errno)) ?? `errno ${Math.abs(errno)}`
 }
+
+/** What the system says about errno (given negative), in its words. */
+export const describeErrno = (errno: number): string =>
+  getSystemErrorMap().get(errno)?.[1] ?? `errno ${-errno}`

@@ -5,12 +5,17 @@
 // koffi serves what returns at once; what may block for long and must not stall a loop is in blocking.ts (ffi-rs).
 import koffi from 'koffi'
 
+import { ENOSYS } from '../base/errno.ts'
+
 const lib = koffi.load('libc.so.6')
 
 /** `value` if it is no failure, else the negative errno of the call just made on this thread. */
 const checked = (value: number) => (value < 0 ? -koffi.errno() : value)
 
-const LINUX = { x64: { futex: 202, pidfd_open: 434 }, arm64: { futex: 98, pidfd_open: 434 } }
+const LINUX = {
+  x64: { futex: 202, pidfd_open: 434, epoll_pwait2: 441 },
+  arm64: { futex: 98, pidfd_open: 434, epoll_pwait2: 441 },
+}
 const SYS = LINUX[process.arch as 'x64' | 'arm64']
 if (SYS === undefined) throw new Error(`ioth runs on x64 and arm64, not on ${process.arch}`)
 
@@ -139,6 +144,8 @@ export const memfdCreate = (name: string, flags: number) => checked(raw.memfd_cr
 export const ftruncate = (fd: number, size: number) => checked(raw.ftruncate(fd, size))
 export const fcntl = (fd: number, command: number, arg: number) =>
   checked(raw.fcntl(fd, command, arg))
+export const ioctl = (fd: number, request: number, arg: number) =>
+  checked(raw.ioctl(fd, request, arg))
 export const flock = (fd: number, operation: number) => checked(raw.flock(fd, operation))
 
 /** Gives the pages of a memfd's range back; they read as zeros afterwards (fallocate PUNCH_HOLE|KEEP_SIZE). */
@@ -257,6 +264,8 @@ export function epollCtl(
   return checked(raw.epoll_ctl(epoll, operation, fd, scratch))
 }
 
+let hasPwait2 = true
+
 /** Memory for the answers of one epoll_wait at a time. */
 export class EpollEvents {
   readonly capacity: number
@@ -269,9 +278,22 @@ export class EpollEvents {
     if (this.#address < 0) throw new Error(`no memory for epoll events (errno ${-this.#address})`)
     this.#view = new DataView(view(this.#address, capacity * EVENT_SIZE))
   }
-  /** Waits up to `ms` (-1: for ever; 0: looks). The number of events, or a negative errno. */
+  /**
+   * Waits up to `ms` (-1: for ever; 0: looks). The number of events, or a negative errno. A fraction of a millisecond
+   * counts where the kernel knows one (epoll_pwait2, Linux 5.11); elsewhere the next whole one does.
+   */
   wait(epoll: number, ms: number): number {
-    return checked(raw.epoll_wait(epoll, this.#address, this.capacity, ms))
+    if (ms > 0 && !Number.isInteger(ms) && hasPwait2) {
+      const seconds = Math.floor(ms / 1000)
+      poke64(0, seconds)
+      poke64(8, Math.min(999_999_999, Math.ceil((ms - 1000 * seconds) * 1e6)))
+      const n = checked(
+        Number(raw.syscall(SYS.epoll_pwait2, epoll, this.#address, this.capacity, scratch, 0, 8)),
+      )
+      if (n !== -ENOSYS) return n
+      hasPwait2 = false
+    }
+    return checked(raw.epoll_wait(epoll, this.#address, this.capacity, Math.ceil(ms)))
   }
   events(i: number): number {
     return this.#view.getInt32(i * EVENT_SIZE, true)

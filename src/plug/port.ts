@@ -71,6 +71,10 @@ export class PortPlug implements Plug {
     return this.sink.broken || this.#reader.broken
   }
 
+  get next(): number {
+    return Infinity
+  }
+
   receive(handler: FrameHandler, budget: number, now: number): number {
     const reader = this.#reader
     let n = 0
@@ -132,6 +136,7 @@ export class PortPlug implements Plug {
       return
     }
     const trusted = VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID
+    const undone = (reader.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0
     handler.frameArrives(
       reader.bytes,
       reader.at,
@@ -139,6 +144,8 @@ export class PortPlug implements Plug {
       (reader.flags & trusted) === 0 ? CHECKSUM_UNKNOWN : CHECKSUM_VALID,
       reader.gsoSize,
       now,
+      undone ? reader.checksumStart : 0,
+      undone ? reader.checksumOffset : 0,
     )
   }
 

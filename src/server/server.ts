@@ -11,8 +11,7 @@ import { UserError } from '../base/user-error.ts'
 import { waitReadable } from '../ffi/blocking.ts'
 import * as libc from '../ffi/libc.ts'
 import { unixListen } from '../ffi/unix.ts'
-import { parseVnl, type Network } from '../plug/plug.ts'
-import type { PortNumbers } from '../plug/port.ts'
+import { plugOpener, portOf, type PlugNumbers, type PlugOpener } from '../plug/open.ts'
 import { ABI_NAME_PREFIX, REGION, SERVER_RUNNING } from '../shm/layout.ts'
 import { Region } from '../shm/region.ts'
 import { CALLS_BYTES } from '../sockets/calls.ts'
@@ -72,7 +71,7 @@ const PARENT = 0x10002
 
 export class Server {
   readonly #options: ServerOptions
-  readonly #network: Network
+  readonly #opener: PlugOpener
   readonly #name = randomBytes(8).toString('hex')
   readonly #token = randomBytes(16)
   readonly #region: Region
@@ -82,10 +81,10 @@ export class Server {
   readonly #bell = libc.eventfd()
   readonly #sessions: Sessions
   readonly #ctlListeners: number[]
-  readonly #thread: Omit<ThreadData, 'fresh' | 'port' | 'messages'>
+  readonly #thread: Omit<ThreadData, 'fresh' | 'link' | 'messages'>
   readonly #claims: Address[]
   #messages = new MessageChannel().port1
-  #port: PortNumbers | undefined
+  #link: PlugNumbers | undefined
   #life = -1
   #launched = false
   #draining = false
@@ -98,7 +97,16 @@ export class Server {
     const runtime = runtimeDirectory()
     this.#options = options
     this.#claims = options.addresses.map(text => parsePrefix(text)!.address)
-    this.#network = parseVnl(options.net, () => runtime)
+    this.#opener = plugOpener(options.net, {
+      runtime: () => runtime,
+      join: network =>
+        joinNetwork(network, {
+          mac: parseMac(options.mac)!,
+          addresses: this.#claims,
+          pid: options.parent,
+          command: options.command,
+        }),
+    })
     sweepStackDirectories(runtime)
     const { path } = createStackDirectory(runtime, this.#name)
     this.#dir = path
@@ -143,7 +151,7 @@ export class Server {
 
   /** Joins the network and starts the stack thread; resolves when programs can be served. */
   async start(): Promise<ServerReady> {
-    this.#port = await this.#join()
+    this.#link = await this.#opener.open()
     await this.#startThread(true)
     for (const fd of this.#ctlListeners) this.#add(fd, CONTROL_SOCKET)
     const parent = libc.pidfdOpen(this.#options.parent)
@@ -199,7 +207,7 @@ export class Server {
   async #startThread(fresh: boolean): Promise<void> {
     const { port1, port2 } = new MessageChannel()
     this.#messages = port1
-    const data: ThreadData = { ...this.#thread, fresh, port: this.#port, messages: port2 }
+    const data: ThreadData = { ...this.#thread, fresh, link: this.#link, messages: port2 }
     const worker = new Worker(new URL('./thread.js', import.meta.url), {
       workerData: data,
       transferList: [port2],
@@ -207,7 +215,7 @@ export class Server {
     await new Promise<void>((resolve, reject) => {
       port1.on('message', (message: FromThread) => {
         if (message.type === 'ready') resolve()
-        else if (message.type === 'portLost') void this.#rejoin()
+        else if (message.type === 'linkLost') void this.#rejoin()
         else if (message.type === 'slotFreed') this.#ended.delete(message.slot)
         else this.end(0)
       })
@@ -257,35 +265,27 @@ export class Server {
 
   // ---- the network
 
-  #join(): Promise<PortNumbers> {
-    return joinNetwork(this.#network, {
-      mac: parseMac(this.#options.mac)!,
-      addresses: this.#claims,
-      pid: this.#options.parent,
-      command: this.#options.command,
-    })
-  }
-
-  /** The switch is gone: joins again, for as long as it takes. */
+  /** The other end is gone: plugs in again, for as long as it takes. */
   async #rejoin(): Promise<void> {
-    this.#port = undefined
+    this.#link = undefined
     for (;;) {
       try {
-        this.#port = await this.#join()
+        this.#link = await this.#opener.open()
         break
       } catch (error) {
         process.stderr.write(`${(error as Error).message}\n`)
         await new Promise(resolve => setTimeout(resolve, RETRY_NETWORK_MS))
       }
     }
-    this.#tell({ type: 'port', numbers: this.#port })
+    this.#tell({ type: 'link', numbers: this.#link })
   }
 
   /** What is left to send goes on, but whoever starts now may have the addresses (thread.ts: then this stack ends). */
   async #releaseAddresses(): Promise<void> {
-    if (this.#port === undefined) return
+    const port = portOf(this.#link)
+    if (port === undefined || this.#opener.network === undefined) return
     try {
-      await changeClaims(this.#network, this.#port.control, CTL_RELEASE, this.#claims)
+      await changeClaims(this.#opener.network, port.control, CTL_RELEASE, this.#claims)
     } catch (error) {
       process.stderr.write(`${(error as Error).message}\n`)
     }

@@ -1,6 +1,6 @@
 // What the main thread hands to a stack thread, and what the two tell each other afterwards.
 import type { MessagePort } from 'node:worker_threads'
-import type { PortNumbers } from '../plug/port.ts'
+import type { PlugNumbers } from '../plug/open.ts'
 
 export interface ThreadData {
   /** The first thread of this stack, or one that takes up another's connections. */
@@ -21,7 +21,8 @@ export interface ThreadData {
   /** Listeners where programs connect their sockets, datagram sockets where they kick. */
   readonly connListeners: readonly number[]
   readonly kicks: readonly number[]
-  readonly port: PortNumbers | undefined
+  /** The plug that the stack sits on. */
+  readonly link: PlugNumbers | undefined
   readonly mac: string
   /** `A/LEN` */
   readonly addresses: readonly string[]
@@ -35,7 +36,7 @@ export const HEARTBEAT = 1
 export const CONTROL_BYTES = 64
 
 export type ToThread =
-  | { readonly type: 'port'; readonly numbers: PortNumbers }
+  | { readonly type: 'link'; readonly numbers: PlugNumbers }
   | { readonly type: 'slotEnded'; readonly slot: number }
   /** The last program has ended: send what is left, then say so. */
   | { readonly type: 'drain' }
@@ -44,8 +45,8 @@ export type ToThread =
 
 export type FromThread =
   | { readonly type: 'ready' }
-  /** The switch is gone, or broke the rules. */
-  | { readonly type: 'portLost' }
+  /** The other end of the plug is gone, or broke the rules. */
+  | { readonly type: 'linkLost' }
   /** What slot `slot` held is free. */
   | { readonly type: 'slotFreed'; readonly slot: number }
   | { readonly type: 'drained' }

@@ -10,7 +10,8 @@
 import { randomFillSync } from 'node:crypto'
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
 import * as libc from '../ffi/libc.ts'
-import { PortPlug, type PortNumbers } from '../plug/port.ts'
+import { buildPlug, type PlugNumbers } from '../plug/open.ts'
+import type { Plug } from '../plug/plug.ts'
 import { REGION } from '../shm/layout.ts'
 import { Region } from '../shm/region.ts'
 import { Sockets } from '../sockets/sockets.ts'
@@ -20,7 +21,7 @@ import { parseMac, type Mac } from '../wire/mac.ts'
 import { threadClock } from './clock.ts'
 import { HEARTBEAT, STOP, type FromThread, type ThreadData, type ToThread } from './thread-data.ts'
 
-/** Frames taken from the switch in one turn. */
+/** Frames taken from the plug in one turn. */
 const FRAMES_PER_TURN = 64
 /** Datagrams of loopback in one turn. */
 const LOOPBACK_PER_TURN = 64
@@ -46,7 +47,7 @@ class StackThread {
     ) => this.#stack.frameArrives(bytes, offset, length, checksum, gsoSize, now),
     stationGone: (mac: Mac, now: number) => this.#stack.stationGone(mac, now),
   }
-  #plug: PortPlug | undefined
+  #plug: Plug | undefined
   #draining = false
   #nextSweep = 0
 
@@ -81,7 +82,7 @@ class StackThread {
     }
     this.#watch()
     if (!data.fresh) this.#sockets.recover(this.#now())
-    if (data.port !== undefined) this.#usePort(data.port)
+    if (data.link !== undefined) this.#useLink(data.link)
   }
 
   #watch(): void {
@@ -127,7 +128,7 @@ class StackThread {
     const plug = this.#plug
     if (plug !== undefined) {
       n += plug.receive(this.#frames, FRAMES_PER_TURN, now)
-      if (plug.broken) this.#losePort()
+      if (plug.broken) this.#loseLink()
     }
     if (now >= this.#nextSweep) {
       this.#nextSweep = now + SWEEP_MS
@@ -144,7 +145,9 @@ class StackThread {
     // Pairs with the swap in post_work() and ctl_call() (preload/ctl.c).
     Atomics.store(this.#words, REGION.asleep / 4, 1)
     const idle = !sockets.posted && (this.#plug === undefined || this.#plug.arm())
-    sockets.poll(idle ? Math.max(0, Math.ceil(next - now)) : 0)
+    // The stack's time has a grain of a millisecond; a link that counts bits may want less.
+    const until = Math.min(now + Math.ceil(next - now), this.#plug?.next ?? Infinity)
+    sockets.poll(idle ? Math.max(0, until - now) : 0)
     Atomics.store(this.#words, REGION.asleep / 4, 0)
     this.#plug?.wake()
     if (this.#draining && sockets.drained) this.#nextSweep = 0
@@ -155,7 +158,7 @@ class StackThread {
       const got = receiveMessageOnPort(this.#data.messages) as { message: ToThread } | undefined
       if (got === undefined) return
       const { message } = got
-      if (message.type === 'port') this.#usePort(message.numbers)
+      if (message.type === 'link') this.#useLink(message.numbers)
       else if (message.type === 'slotEnded') this.#freeSlot(message.slot)
       else if (message.type === 'drain') this.#drain()
       else if (message.kind === 'throw') throw new Error('thrown as a test asked')
@@ -163,23 +166,24 @@ class StackThread {
     }
   }
 
-  #usePort(numbers: PortNumbers): void {
-    const plug = new PortPlug(numbers)
+  #useLink(numbers: PlugNumbers): void {
+    const plug = buildPlug(numbers, this.#now)
     this.#plug = plug
     this.#sockets.watch(plug.fd, libc.EPOLLIN, () => plug.wake())
-    this.#sockets.watch(plug.controlFd, libc.EPOLLRDHUP, () => this.#losePort())
+    if (plug.controlFd >= 0)
+      this.#sockets.watch(plug.controlFd, libc.EPOLLRDHUP, () => this.#loseLink())
     this.#stack.setSink(plug.sink)
   }
 
-  #losePort(): void {
+  #loseLink(): void {
     const plug = this.#plug
     if (plug === undefined) return
     this.#plug = undefined
     this.#stack.setSink(undefined)
     this.#sockets.unwatch(plug.fd)
-    this.#sockets.unwatch(plug.controlFd)
+    if (plug.controlFd >= 0) this.#sockets.unwatch(plug.controlFd)
     plug.close()
-    this.#tell({ type: 'portLost' })
+    this.#tell({ type: 'linkLost' })
   }
 
   #freeSlot(slot: number): void {

@@ -5,6 +5,7 @@
 // and served on the same socket.
 //
 //   HELLO    pid, MAC (6), count (16 bits), count × 16 bytes of IP addresses (IPv4 mapped), the command's name
+//   BRIDGE   pid, the command's name: a cable with stations behind it, and no address of its own
 //   CLAIM    count (32 bits), addresses: wants these too          RELEASE  the same: gives these back
 //   WELCOME  ring size, mtu; with it the memory and the doorbell (SCM_RIGHTS)
 //   DONE     the answer to CLAIM and RELEASE
@@ -22,6 +23,7 @@ export const PORT_VERSION = 1
 export const CTL_HELLO = 1
 export const CTL_CLAIM = 2
 export const CTL_RELEASE = 3
+export const CTL_BRIDGE = 4
 export const CTL_WELCOME = 16
 export const CTL_DONE = 17
 export const CTL_TAKEN = 18
@@ -34,6 +36,11 @@ export const MAX_MESSAGE = HEADER + 12 + 16 * MAX_CLAIMS + MAX_TEXT
 export interface Hello {
   readonly mac: Mac
   readonly addresses: readonly Address[]
+  readonly pid: number
+  readonly command: string
+}
+/** A cable to other networks. */
+export interface Bridge {
   readonly pid: number
   readonly command: string
 }
@@ -82,6 +89,18 @@ export function parseHello(bytes: Buffer): Hello | undefined {
   if (addresses === undefined) return
   const command = printable(body.subarray(12 + 16 * addresses.length))
   return { mac, addresses, pid: body.readUInt32LE(0), command }
+}
+
+export function emitBridge({ pid, command }: Bridge): Buffer {
+  const fixed = Buffer.alloc(4)
+  fixed.writeUInt32LE(pid, 0)
+  return message(CTL_BRIDGE, fixed, text(command))
+}
+
+export function parseBridge(bytes: Buffer): Bridge | undefined {
+  const body = bytes.subarray(HEADER)
+  if (body.length < 4) return
+  return { pid: body.readUInt32LE(0), command: printable(body.subarray(4)) }
 }
 
 export function emitClaim(

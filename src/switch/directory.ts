@@ -17,13 +17,12 @@ import {
   statSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { getSystemErrorMap } from 'node:util'
 
-import { EINTR, EWOULDBLOCK } from '../base/errno.ts'
+import { describeErrno, EINTR, EWOULDBLOCK } from '../base/errno.ts'
 import { UserError } from '../base/user-error.ts'
 import * as libc from '../ffi/libc.ts'
 import { UNIX_PATH_MAX } from '../ffi/unix.ts'
-import type { Network } from '../plug/plug.ts'
+import type { Network } from '../plug/network.ts'
 
 const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } =
   constants
@@ -115,10 +114,6 @@ export function withCtl<T>(directory: string, use: (path: string) => T): T {
     closeSync(fd)
   }
 }
-
-/** What the system says about errno (given negative), in its words. */
-export const describeErrno = (errno: number): string =>
-  getSystemErrorMap().get(errno)?.[1] ?? `errno ${-errno}`
 
 function describe(error: unknown): string {
   const { errno } = error as NodeJS.ErrnoException

@@ -3,7 +3,8 @@ import type { Mac } from '../wire/mac.ts'
 
 /** Who is behind a port, as it says itself. */
 export interface Station {
-  readonly mac: Mac
+  /** undefined: a bridge. Stations are behind it, and send from their own addresses. */
+  readonly mac: Mac | undefined
   readonly pid: number
   readonly command: string
 }

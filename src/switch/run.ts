@@ -3,19 +3,12 @@ import { lstatSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turnOfLibuv } from 'node:timers/promises'
 
-import { ECONNREFUSED } from '../base/errno.ts'
+import { describeErrno, ECONNREFUSED } from '../base/errno.ts'
 import { UserError } from '../base/user-error.ts'
 import * as libc from '../ffi/libc.ts'
 import { unixBind, unixConnect, unixSocket } from '../ffi/unix.ts'
-import type { Network } from '../plug/plug.ts'
-import {
-  describeErrno,
-  isLock,
-  lockNetwork,
-  makeNetworkDirectory,
-  share,
-  withCtl,
-} from './directory.ts'
+import type { Network } from '../plug/network.ts'
+import { isLock, lockNetwork, makeNetworkDirectory, share, withCtl } from './directory.ts'
 import { SwitchServer, type ServeOptions } from './serve.ts'
 
 const BACKLOG = 1024

@@ -1,11 +1,13 @@
 // Drives a switch: the ctl socket, its connections, their doorbells, the time. One loop, which sleeps in one epoll_wait;
 // it goes back to libuv only for signals (a signal interrupts epoll_wait) and once a second.
 import * as libc from '../ffi/libc.ts'
-import { EAGAIN, ECONNABORTED, EINTR } from '../base/errno.ts'
+import { describeErrno, EAGAIN, ECONNABORTED, EINTR } from '../base/errno.ts'
 import { sendWithFds } from '../ffi/unix.ts'
 import type { Address } from '../wire/address.ts'
+import type { Mac } from '../wire/mac.ts'
 import { Cable } from './cable.ts'
 import {
+  CTL_BRIDGE,
   CTL_CLAIM,
   CTL_HELLO,
   CTL_RELEASE,
@@ -16,13 +18,13 @@ import {
   messageLength,
   messageType,
   messageVersion,
+  parseBridge,
   parseClaim,
   parseHello,
   PORT_VERSION,
 } from './ctl.ts'
-import { describeErrno } from './directory.ts'
 import { MAX_REGISTERED } from './mac-table.ts'
-import { SwitchPort } from './port.ts'
+import { SwitchPort, type Station } from './port.ts'
 import { MAX_CLAIMS, Registry, type Conflict } from './registry.ts'
 import { Switch } from './switch.ts'
 
@@ -219,6 +221,7 @@ export class SwitchServer {
     if (version !== PORT_VERSION)
       this.#refuse(connection, `it speaks version ${PORT_VERSION} of the protocol, not ${version}`)
     else if (type === CTL_HELLO && connection.port === undefined) this.#hello(connection, message)
+    else if (type === CTL_BRIDGE && connection.port === undefined) this.#bridge(connection, message)
     else if (type === CTL_CLAIM && connection.port !== undefined) this.#claim(connection, message)
     else if (type === CTL_RELEASE && connection.port !== undefined)
       this.#release(connection, message)
@@ -228,13 +231,23 @@ export class SwitchServer {
   #hello(connection: Connection, message: Buffer): void {
     const hello = parseHello(message)
     if (hello === undefined) return this.#refuse(connection, 'the hello holds what cannot be')
-    if (this.switch.ports.length >= MAX_REGISTERED)
-      return this.#refuse(connection, `all its ${MAX_REGISTERED} ports are taken`)
     const conflict = this.#conflict(connection, hello.mac, hello.addresses)
     if (conflict !== undefined) {
       this.#taken(connection, conflict)
       return this.#close(connection)
     }
+    this.#plugIn(connection, hello)
+  }
+
+  #bridge(connection: Connection, message: Buffer): void {
+    const bridge = parseBridge(message)
+    if (bridge === undefined) return this.#refuse(connection, 'the greeting is cut short')
+    this.#plugIn(connection, { mac: undefined, ...bridge })
+  }
+
+  #plugIn(connection: Connection, station: Station): void {
+    if (this.switch.ports.length >= MAX_REGISTERED)
+      return this.#refuse(connection, `all its ${MAX_REGISTERED} ports are taken`)
     const cable = Cable.make(RING_SIZE, SWITCH_MTU)
     if (typeof cable === 'number') {
       this.#log(`cannot make a port: ${describeErrno(cable)}`)
@@ -246,7 +259,7 @@ export class SwitchServer {
       return this.#close(connection)
     cable.closeStationFds()
     this.#strangers.delete(connection)
-    connection.port = new SwitchPort(hello, cable.from, cable.to, () => cable.ring())
+    connection.port = new SwitchPort(station, cable.from, cable.to, () => cable.ring())
     this.switch.add(connection.port)
     this.#watch(cable.doorbell, connection.id + 1)
   }
@@ -271,7 +284,7 @@ export class SwitchServer {
   /** Claims for the connection. What stands in the way is looked at first: its owner may have died just now. */
   #conflict(
     connection: Connection,
-    mac: SwitchPort['station']['mac'] | undefined,
+    mac: Mac | undefined,
     addresses: readonly Address[],
   ): Conflict<Connection> | undefined {
     for (;;) {
@@ -289,9 +302,8 @@ export class SwitchServer {
 
   #taken(connection: Connection, { address, owner }: Conflict<Connection>): void {
     const station = owner.port?.station
-    if (station === undefined)
-      throw new Error('an address is claimed by a connection without a port')
-    this.#send(connection, emitTaken({ address, ...station }))
+    if (station?.mac === undefined) throw new Error('an address is claimed, and by no station')
+    this.#send(connection, emitTaken({ address, ...station, mac: station.mac }))
   }
 
   #refuse(connection: Connection, why: string): void {

@@ -10,11 +10,11 @@ import { extname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-import { EACCES, EAGAIN, ECONNREFUSED, EINTR, ENOENT } from '../base/errno.ts'
+import { describeErrno, EACCES, EAGAIN, ECONNREFUSED, EINTR, ENOENT } from '../base/errno.ts'
 import { UserError } from '../base/user-error.ts'
 import * as libc from '../ffi/libc.ts'
 import { recvWithFds, sendWithFds, unixConnect, unixSocket } from '../ffi/unix.ts'
-import type { Network } from '../plug/plug.ts'
+import type { Network } from '../plug/network.ts'
 import type { PortNumbers } from '../plug/port.ts'
 import { formatAddress } from '../wire/address-text.ts'
 import type { Address } from '../wire/address.ts'
@@ -25,17 +25,19 @@ import {
   CTL_TAKEN,
   CTL_WELCOME,
   emitClaim,
+  emitBridge,
   emitHello,
   messageLength,
   messageType,
   parseRefused,
   parseTaken,
   parseWelcome,
+  type Bridge,
   type CTL_CLAIM,
   type CTL_RELEASE,
   type Hello,
 } from './ctl.ts'
-import { describeErrno, lockNetwork, makeNetworkDirectory, openLog, withCtl } from './directory.ts'
+import { lockNetwork, makeNetworkDirectory, openLog, withCtl } from './directory.ts'
 
 /** Long enough for a loaded machine to start Node. */
 const PATIENCE_MS = 15_000
@@ -45,10 +47,10 @@ const HANGING_UP_MS = 2000
 const RETRY_MS = 3
 
 /**
- * Plugs into the network. Everything a PortPlug needs; the descriptors are the caller's. Throws a UserError if an address
- * is taken, or if there is no switch and none can be started.
+ * Plugs into the network, as a station or as a bridge. Everything a PortPlug needs; the descriptors are the caller's. Throws
+ * a UserError if an address is taken, or if there is no switch and none can be started.
  */
-export async function joinNetwork(network: Network, hello: Hello): Promise<PortNumbers> {
+export async function joinNetwork(network: Network, hello: Hello | Bridge): Promise<PortNumbers> {
   makeNetworkDirectory(network)
   const { directory } = network
   const deadline = performance.now() + PATIENCE_MS
@@ -112,12 +114,12 @@ function connect(directory: string): number {
 async function greet(
   network: Network,
   control: number,
-  hello: Hello,
+  hello: Hello | Bridge,
   deadline: number,
 ): Promise<PortNumbers | undefined> {
   let fds: number[] = []
   try {
-    const message = emitHello(hello)
+    const message = 'mac' in hello ? emitHello(hello) : emitBridge(hello)
     if (sendWithFds(control, message, []) !== message.length) return hangUp([control])
     const reply = await receive(network, control, deadline)
     if (reply === undefined) return hangUp([control])

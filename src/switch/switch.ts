@@ -11,10 +11,11 @@
 // that said they sleep, after the slice that gave them something, so once per batch.
 //
 // A frame goes where its destination's station is: registered (the address which that port named when it joined) or
-// learnt from what it sent. Group addresses and unknown ones go to all other ports. A port may send from any address
-// (there may be a bridge behind it) but not from one that another port has registered.
+// learnt from what a bridge sent. Group addresses and unknown ones go to all other ports. A station sends from its own
+// address only. A bridge (a cable to somewhere else) sends from those of the stations behind it, but not from one that a
+// port of this switch has registered.
 //
-// A port that breaks the rules of its rings is put aside and named in `broken`. When a port leaves, its station's
+// A port that breaks the rules of its rings is put aside and named in `broken`. When a station leaves, its
 // address is forgotten and all others are told, so that their connections end at once instead of timing out.
 import { NOTICE_STATION_GONE, RING_EMPTY, RING_FRAME } from '../ring/frame-ring.ts'
 import { AGEING, MacTable, NOWHERE } from './mac-table.ts'
@@ -54,7 +55,7 @@ export class Switch {
     const free = this.#byNumber.indexOf(undefined)
     port.number = free < 0 ? this.#byNumber.length : free
     const { mac } = port.station
-    this.macs.register(mac.high, mac.low, port.number)
+    if (mac !== undefined) this.macs.register(mac.high, mac.low, port.number)
     this.#byNumber[port.number] = port
     this.#ports.push(port)
     this.#awake.push(port)
@@ -66,6 +67,7 @@ export class Switch {
     this.macs.forget(port.number)
     drop(this.#ports, port)
     drop(this.#awake, port)
+    if (port.station.mac === undefined) return
     const mac = new Uint8Array(6)
     port.station.mac.write(mac, 0)
     for (const other of this.#ports) {
@@ -146,7 +148,12 @@ export class Switch {
       port.malformed++
       return FRAME_COST
     }
-    if (!this.macs.learn(sourceHigh, sourceLow, port.number, now)) {
+    const { mac } = port.station
+    const known =
+      mac === undefined
+        ? this.macs.learn(sourceHigh, sourceLow, port.number, now)
+        : sourceLow === mac.low && sourceHigh === mac.high
+    if (!known) {
       port.spoofed++
       return FRAME_COST
     }

@@ -21,11 +21,12 @@ export class TestStation {
   /** How often the switch rang. */
   rung = 0
 
-  constructor(n: number) {
+  /** `bridge`: it is one, and its address that of a station behind it. */
+  constructor(n: number, bridge = false) {
     this.mac = new Mac(0x0200, n)
     const from = new FrameReader(this.memory, 0, MIN_RING)
     const to = new FrameWriter(this.memory, frameRingBytes(MIN_RING), MIN_RING, MTU)
-    const station = { mac: this.mac, pid: n, command: `station${n}` }
+    const station = { mac: bridge ? undefined : this.mac, pid: n, command: `station${n}` }
     this.port = new SwitchPort(station, from, to, () => this.rung++)
   }
 

@@ -1,10 +1,12 @@
 import t from 'tap'
 
 import {
+  CTL_BRIDGE,
   CTL_CLAIM,
   CTL_DONE,
   CTL_HELLO,
   CTL_TAKEN,
+  emitBridge,
   emitClaim,
   emitDone,
   emitHello,
@@ -14,6 +16,7 @@ import {
   MAX_MESSAGE,
   messageLength,
   messageType,
+  parseBridge,
   parseClaim,
   parseHello,
   parseRefused,
@@ -41,6 +44,11 @@ const hello = {
 t.test('what is emitted is parsed', async t => {
   t.same(parseHello(emitHello(hello)), hello)
   t.equal(messageType(emitHello(hello)), CTL_HELLO)
+  t.same(parseBridge(emitBridge({ pid: 7, command: 'ioth plug' })), {
+    pid: 7,
+    command: 'ioth plug',
+  })
+  t.equal(messageType(emitBridge({ pid: 7, command: '' })), CTL_BRIDGE)
   t.same(parseClaim(emitClaim(CTL_CLAIM, hello.addresses)), hello.addresses)
   t.same(parseWelcome(emitWelcome({ ringSize: 2 << 20, mtu: 1500 })), {
     ringSize: 2 << 20,
@@ -103,6 +111,7 @@ t.test('seed 1: truncated and scribbled messages are parsed or refused, never mo
   const next = random(1)
   const messages = [
     emitHello(hello),
+    emitBridge(hello),
     emitClaim(CTL_CLAIM, hello.addresses),
     emitTaken({ ...hello, address: hello.addresses[1] }),
     emitWelcome({ ringSize: 1, mtu: 2 }),
@@ -111,7 +120,15 @@ t.test('seed 1: truncated and scribbled messages are parsed or refused, never mo
     const message = Buffer.from(messages[i % messages.length])
     for (let k = next() % 4; k > 0; k--) message[16 + (next() % (message.length - 16))] = next()
     const cut = message.subarray(0, 16 + (next() % (message.length - 15)))
-    for (const parse of [parseHello, parseClaim, parseTaken, parseWelcome, parseRefused]) parse(cut)
+    for (const parse of [
+      parseHello,
+      parseBridge,
+      parseClaim,
+      parseTaken,
+      parseWelcome,
+      parseRefused,
+    ])
+      parse(cut)
     const addresses = parseHello(cut)?.addresses ?? parseClaim(cut) ?? []
     if (addresses.length > MAX_CLAIMS) t.fail(`${addresses.length} addresses`)
   }

@@ -21,7 +21,7 @@ import t, { type Test } from 'tap'
 import { UserError } from '../../src/base/user-error.ts'
 import * as libc from '../../src/ffi/libc.ts'
 import { unixConnect, unixSocket } from '../../src/ffi/unix.ts'
-import { parseVnl, type Network } from '../../src/plug/plug.ts'
+import { parseNetwork, type Network } from '../../src/plug/network.ts'
 import { PortPlug } from '../../src/plug/port.ts'
 import { CTL_CLAIM, CTL_RELEASE } from '../../src/switch/ctl.ts'
 import { changeClaims, joinNetwork } from '../../src/switch/start.ts'
@@ -509,14 +509,14 @@ t.test('ioth-switch: --help, --version, mistakes', async t => {
   t.match(unknown, { status: 125, out: '', err: /--loud/ })
   t.match(scheme, {
     status: 125,
-    err: 'ioth-switch: cannot open network "tapp://x": no such plug (switch)\n',
+    err: 'ioth-switch: cannot open plug "tapp://x": a switch is wanted (switch://NAME, or a directory)\n',
   })
 })
 
-t.test('parseVnl() and joinNetwork() make the directories of a named network', async t => {
+t.test('parseNetwork() and joinNetwork() make the directories of a named network', async t => {
   const { directory } = network(t)
   mkdirSync(directory, { mode: 0o700 })
-  const named = parseVnl('switch://lab', () => directory)
+  const named = parseNetwork('switch://lab', () => directory)
   await plugInto(t, named, 1)
   for (const path of ['net', 'net/lab'])
     t.equal(statSync(join(directory, path)).mode & 0o777, 0o700)

@@ -7,10 +7,13 @@ import { BROADCAST_MAC, Mac, ZERO_MAC } from '../../src/wire/mac.ts'
 import { MTU, TestStation } from '../helpers/cable.ts'
 import { random } from '../helpers/random.ts'
 
-/** A switch with stations 1 to n. */
-function network(n: number) {
+/** A switch with stations 1 to n; those of `bridges` are bridges. */
+function network(n: number, ...bridges: number[]) {
   const bridge = new Switch(MTU)
-  const stations = Array.from({ length: n }, (_, i) => new TestStation(i + 1))
+  const stations = Array.from(
+    { length: n },
+    (_, i) => new TestStation(i + 1, bridges.includes(i + 1)),
+  )
   for (const { port } of stations) bridge.add(port)
   const settle = (now = 0) => {
     while (bridge.turn(now) > 0);
@@ -42,8 +45,8 @@ t.test('broadcast, multicast and unknown addresses go to all others', async t =>
   t.same(a.received(), [])
 })
 
-t.test('stations behind a port are learnt, followed when they move, and age', async t => {
-  const { stations, settle } = network(3)
+t.test('stations behind a bridge are learnt, followed when they move, and age', async t => {
+  const { stations, settle } = network(3, 2, 3)
   const [a, b, c] = stations
   const guest = new Mac(0x0a00, 99)
   b.send(a.mac, { from: guest })
@@ -78,6 +81,9 @@ t.test('what is no frame, or carries another’s address, is dropped and counted
   a.send(BROADCAST_MAC, { from: b.mac })
   settle()
   t.equal(a.port.spoofed, 1)
+  a.send(BROADCAST_MAC, { from: new Mac(0x0a00, 1) })
+  settle()
+  t.equal(a.port.spoofed, 2, 'nor one that is nobody’s')
   t.same(b.received(), [])
   a.send(b.mac)
   settle()
@@ -147,20 +153,15 @@ t.test('a sender that waits for room is rung', async t => {
 t.test('remove(): the others are told, the address is free, frames to it are flooded', async t => {
   const { bridge, stations, settle } = network(3)
   const [a, b, c] = stations
-  const guest = new Mac(0x0a00, 99)
-  b.send(a.mac, { from: guest })
-  settle()
-  a.received()
   t.ok(c.reader.arm())
   bridge.remove(b.port)
-  t.same(a.received(), ['gone:2'], 'its own address, not those of guests')
+  t.same(a.received(), ['gone:2'])
   t.same(c.received(), ['gone:2'])
   t.equal(c.rung, 1)
   c.reader.disarm()
-  a.send(guest)
   a.send(b.mac)
   settle()
-  t.same(c.received(), ['1:60:0', '1:60:0'])
+  t.same(c.received(), ['1:60:0'])
   t.same(b.received(), [])
   const again = new TestStation(2)
   bridge.add(again.port)
@@ -168,6 +169,36 @@ t.test('remove(): the others are told, the address is free, frames to it are flo
   settle()
   t.same(again.received(), ['1:60:0'])
   t.equal(bridge.ports.length, 3)
+})
+
+t.test(
+  'a bridge leaves: what was behind it is forgotten, and nobody is told of its end',
+  async t => {
+    const { bridge, stations, settle } = network(3, 2)
+    const [a, b, c] = stations
+    b.send(a.mac)
+    b.send(a.mac, { from: new Mac(0x0a00, 99) })
+    settle()
+    t.same(a.received(), ['2:60:0', '99:60:0'])
+    a.send(b.mac)
+    settle()
+    t.same([b.received(), c.received()], [['1:60:0'], []])
+    bridge.remove(b.port)
+    t.same([a.received(), c.received()], [[], []])
+    a.send(b.mac)
+    a.send(new Mac(0x0a00, 99))
+    settle()
+    t.same(c.received(), ['1:60:0', '1:60:0'])
+  },
+)
+
+t.test('a bridge may not send from the address of a station of this switch', async t => {
+  const { stations, settle } = network(3, 2)
+  const [a, b, c] = stations
+  b.send(a.mac, { from: c.mac })
+  settle()
+  t.same(a.received(), [])
+  t.equal(b.port.spoofed, 1)
 })
 
 t.test('a notice reaches a station whose ring is full', async t => {

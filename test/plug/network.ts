@@ -1,11 +1,11 @@
 import t from 'tap'
 
 import { UserError } from '../../src/base/user-error.ts'
-import { parseVnl } from '../../src/plug/plug.ts'
+import { parseNetwork } from '../../src/plug/network.ts'
 
 const runtime = () => '/run/user/7/ioth'
 
-t.test('parseVnl(): names, paths', async t => {
+t.test('parseNetwork(): names, paths', async t => {
   for (const [vnl, name, directory, own] of [
     ['switch://default', 'default', '/run/user/7/ioth/net/default', true],
     ['switch://', 'default', '/run/user/7/ioth/net/default', true],
@@ -14,12 +14,14 @@ t.test('parseVnl(): names, paths', async t => {
     ['/srv/net/', '/srv/net/', '/srv/net', false],
     ['./net', './net', `${process.cwd()}/net`, false],
   ] as const)
-    t.same(parseVnl(vnl, runtime), { name, directory, own }, vnl)
+    t.same(parseNetwork(vnl, runtime), { name, directory, own }, vnl)
 })
 
-t.test('parseVnl(): one sentence for what it is not', async t => {
+t.test('parseNetwork(): one sentence for what it is not', async t => {
   for (const [vnl, message] of [
-    ['tapp://x', 'Cannot open network "tapp://x": no such plug (switch)'],
+    ['tap://x', 'Cannot open plug "tap://x": a switch is wanted (switch://NAME, or a directory)'],
+    ['switch://x{null://}', /a switch wraps no other plug/],
+    ['switch://x[port=3]', /a switch has no option "port"/],
     ['lab', /"lab": neither a VNL nor a path \(switch:\/\/NAME/],
     ['', /neither/],
     ['switch://..', /a name has up to 64/],
@@ -30,16 +32,16 @@ t.test('parseVnl(): one sentence for what it is not', async t => {
     ['switch://a\nb', /a name has/],
   ] as const) {
     t.match(
-      told(() => parseVnl(vnl, runtime)),
+      told(() => parseNetwork(vnl, runtime)),
       message,
       vnl,
     )
   }
 })
 
-t.test('parseVnl() asks for the runtime directory only when it needs it', async t => {
+t.test('parseNetwork() asks for the runtime directory only when it needs it', async t => {
   const never = () => t.fail('asked') as never
-  t.equal(parseVnl('/srv/net', never).directory, '/srv/net')
+  t.equal(parseNetwork('/srv/net', never).directory, '/srv/net')
 })
 
 /** The sentence that the user is told. */
