@@ -3,6 +3,7 @@
 import { ECONNRESET, EHOSTUNREACH } from '../../../base/errno.ts'
 import type { Address } from '../../../wire/address.ts'
 import type { Unreachable } from '../../net/protocol.ts'
+import { effectiveMss } from './emit.ts'
 import { before, seq } from './seq.ts'
 import { F_ACTIVE, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
@@ -58,8 +59,10 @@ function isOutstanding(tcb: Tcb, quoted: number): boolean {
 function lowerMtu(tcp: Tcp, tcb: Tcb, mtu: number, now: number): void {
   const { snd } = tcb
   if (mtu >= (snd.pmtu || 65536)) return
+  const sent = effectiveMss(tcb)
   snd.pmtu = mtu
   snd.pmtuUntil = now + PMTU_AGE
+  if (effectiveMss(tcb) >= sent) return
   if (tcb.state !== 'SYN-SENT' && tcb.state !== 'SYN-RECEIVED') snd.nxt = snd.una
   tcp.ready.push(tcb.slot)
 }
