@@ -29,13 +29,13 @@
 //                          frag_needed, admin_prohibited, time_exceeded. (IPv6: mtu + 20, see below.)
 //   established [rtt S] [win N] [<OPTIONS>]   a whole handshake that the peer began; `connected …`: that we began
 //   CALL [ARGUMENTS] [= RESULT]   result 0 unless told, else an errno's name:
-//     listen, unlisten, bind PORT, connect, accept, read N|"TEXT", write N|"TEXT" [more], shutdown (SHUT_WR), close,
-//     abort, setsockopt NAME N (on the listener or before connect, if there is no connection yet), rcvbuf N,
+//     listen, unlisten, bind PORT, connect, accept, read N|"TEXT", write N|"TEXT" [more|urgent], shutdown (SHUT_WR), close,
+//     abort, oob "C" (recv(MSG_OOB)), setsockopt NAME N (on the listener or before connect, if there is no connection yet), rcvbuf N,
 //     answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
 //   = STATE                FREE, SYN-SENT, …, TIME-WAIT
 //   = EV_FIN, = !EV_FIN    the event came (since this was last asked), or not
 //   = errno NAME           of the last EV_ERROR; `none`
-//   = readable N           text the program could read;  = unsent N
+//   = readable N           text the program could read;  = unsent N;  = mark N|none: text before the urgent byte
 //   = FIELD [OP] N         of tcp_info, without tcpi_, in its units; OP: == (none), >=, <=
 //   = counter NAME N       of the whole Tcp's
 //   = records N            in use
@@ -412,6 +412,7 @@ class Run {
         : Uint8Array.from({ length: Number(what) }, (_, i) => ours(peer.written.length + i))
       for (const byte of bytes) peer.written.push(byte)
       out.write(bytes)
+      if (more === 'urgent') this.host.tcp.urgent(peer.slot, this.host.now)
       this.host.tcp.send(peer.slot, this.host.now, more === 'more')
       return 0
     },
@@ -426,6 +427,12 @@ class Run {
       const wanted = text ?? Uint8Array.from({ length: n }, (_, i) => theirs(first + i))
       assert.deepEqual(Buffer.from(inbox.take(n)), Buffer.from(wanted), 'not what the peer sent')
       if (this.live(peer)) this.host.tcp.received(peer.slot, this.host.now)
+      return 0
+    },
+    oob: (peer, [what]) => {
+      const byte = this.host.tcp.receiveUrgent(this.known(peer), false)
+      if (byte < 0) return byte
+      assert.equal(String.fromCharCode(byte), what?.slice(1, -1), 'the urgent byte is another')
       return 0
     },
     shutdown: peer => {
@@ -509,6 +516,8 @@ class Run {
         return same(peer.inbox?.used ?? 0, Number(second))
       case 'unsent':
         return same(this.host.tcp.unsent(this.known(peer)), Number(second))
+      case 'mark':
+        return same(`${this.host.tcp.urgentMark(this.known(peer)) ?? 'none'}`, second)
       case 'records':
         return same(this.host.tcp.size, Number(second))
       case 'counter': {
