@@ -25,7 +25,7 @@ export function openSocket(ground: Ground, call: Call): number {
   if (protocol !== 0 && protocol !== IPPROTO_TCP) return -EPROTONOSUPPORT
   const s = newStream(ground, family, T.OWN_NAME)
   if (s === undefined) return -ENFILE
-  defaultOptions(s)
+  defaultOptions(ground, s)
   if (call.arg[4] > 0) takeOver(ground, s, call.arg[4] - 1, call.arg[5] >>> 0)
   if (call.arg[3] === MODE_NATIVE || ground.plug === 0) shareNative(s)
   s.share(RECORD.state, RECORD_OPEN)

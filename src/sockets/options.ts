@@ -4,7 +4,12 @@
 import { EINVAL, ENODEV, ENOENT, ENOPROTOOPT, ENOTCONN } from '../base/errno.ts'
 import { AF_INET6 } from '../ffi/libc.ts'
 import { CALL_DATA_SIZE, RECORD } from '../shm/layout.ts'
-import type { TcpOption, TcpSettings } from '../stack/stack.ts'
+import {
+  type TcpOption,
+  type TcpSettings,
+  congestionName,
+  congestionNamed,
+} from '../stack/stack.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
 import type { Stream } from './stream.ts'
@@ -24,6 +29,7 @@ export const OPT_RCVBUF = 3
 /** 0: off; else 1 + seconds. */
 export const OPT_LINGER = 4
 const OPT_MAXSEG = 35
+const OPT_CONGESTION = 37
 
 const SO_LINGER = 13
 const SO_SNDBUF = 7
@@ -75,14 +81,14 @@ const TABLE: Option[] = [
   { level: SOL_SOCKET, name: 49, column: 13, kind: 'int', initial: -1 },                  // SO_INCOMING_CPU
   { level: IPPROTO_TCP, name: 1, column: 14, kind: 'flag', tcp: 'noDelay' },              // TCP_NODELAY
   { level: IPPROTO_TCP, name: 3, column: 15, kind: 'flag', tcp: 'cork' },                 // TCP_CORK
-  { level: IPPROTO_TCP, name: 4, column: 16, kind: 'int', initial: 7200, min: 1, max: 32767, tcp: 'keepIdle' },
-  { level: IPPROTO_TCP, name: 5, column: 17, kind: 'int', initial: 75, min: 1, max: 32767, tcp: 'keepIntvl' },
-  { level: IPPROTO_TCP, name: 6, column: 18, kind: 'int', initial: 9, min: 1, max: 127, tcp: 'keepCnt' },
-  { level: IPPROTO_TCP, name: 7, column: 19, kind: 'int', initial: 6, min: 1, max: 127, tcp: 'synCnt' },
-  { level: IPPROTO_TCP, name: 8, column: 20, kind: 'int', initial: 60, max: 120, adjust: v => (v < 0 ? -1 : v), tcp: 'linger2' },
+  { level: IPPROTO_TCP, name: 4, column: 16, kind: 'int', min: 1, max: 32767, tcp: 'keepIdle' },
+  { level: IPPROTO_TCP, name: 5, column: 17, kind: 'int', min: 1, max: 32767, tcp: 'keepIntvl' },
+  { level: IPPROTO_TCP, name: 6, column: 18, kind: 'int', min: 1, max: 127, tcp: 'keepCnt' },
+  { level: IPPROTO_TCP, name: 7, column: 19, kind: 'int', min: 1, max: 127, tcp: 'synCnt' },
+  { level: IPPROTO_TCP, name: 8, column: 20, kind: 'int', max: 120, adjust: v => (v < 0 ? -1 : v), tcp: 'linger2' },
   { level: IPPROTO_TCP, name: 9, column: 21, kind: 'int', min: 0 },                       // TCP_DEFER_ACCEPT
   { level: IPPROTO_TCP, name: 10, column: 22, kind: 'int', min: 0, tcp: 'windowClamp' },  // TCP_WINDOW_CLAMP
-  { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', initial: 1, tcp: 'quickAck' }, // TCP_QUICKACK
+  { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', tcp: 'quickAck' }, // TCP_QUICKACK
   { level: IPPROTO_TCP, name: 18, column: 24, kind: 'int', min: 0, tcp: 'userTimeout' },  // TCP_USER_TIMEOUT
   { level: IPPROTO_TCP, name: 25, column: 25, kind: 'int', initial: -1 },                 // TCP_NOTSENT_LOWAT
   { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', adjust: v => v & 0xfc },              // IP_TOS
@@ -95,6 +101,7 @@ const TABLE: Option[] = [
   { level: IPPROTO_IPV6, name: 25, column: 33, kind: 'flag', v6: true },                  // IPV6_RECVERR
   { level: IPPROTO_IPV6, name: 26, column: OPT_V6ONLY, kind: 'flag', v6: true },          // IPV6_V6ONLY
   { level: IPPROTO_IPV6, name: 67, column: 34, kind: 'int', min: -1, max: 255, v6: true }, // IPV6_TCLASS
+  { level: IPPROTO_TCP, name: TCP_CONGESTION, column: OPT_CONGESTION, kind: 'int', tcp: 'congestion' },
   { level: IPPROTO_TCP, name: TCP_MAXSEG, column: OPT_MAXSEG, kind: 'int', min: 88, max: 32767, tcp: 'maxSeg' },
 ]
 
@@ -104,9 +111,11 @@ const find = (s: Stream, level: number, name: number) => {
   return o?.v6 && s.get(T.FAMILY) !== AF_INET6 ? undefined : o
 }
 
-/** A new socket's values. */
-export function defaultOptions(s: Stream): void {
-  for (const o of TABLE) s.options[o.column] = o.initial ?? 0
+/** A new socket's values: what TCP acts on is as the stack has it. */
+export function defaultOptions(ground: Ground, s: Stream): void {
+  const { defaults } = ground.stack.tcp
+  for (const o of TABLE)
+    s.options[o.column] = o.tcp === undefined ? (o.initial ?? 0) : defaults[o.tcp]
 }
 
 /** What TCP is to know when a connection is opened, or one accepted here begins. */
@@ -141,9 +150,16 @@ export function setOption(ground: Ground, s: Stream, call: Call): number {
     (stored < (o.min ?? -0x80000000) || stored > (o.max ?? 0x7fffffff))
   )
     return -EINVAL
-  s.options[o.column] = stored
-  if (s.tcb < 0) return 0
-  return o.tcp === undefined ? 0 : ground.stack.tcp.setOption(s.tcb, o.tcp, stored, ground.now)
+  return store(ground, s, o, stored)
+}
+
+/** The socket has the value, and so has TCP, if it is something to TCP. */
+function store(ground: Ground, s: Stream, o: Option, value: number): number {
+  const { tcp } = ground.stack
+  s.options[o.column] = value
+  if (o.tcp === undefined) return 0
+  if (s.state === T.LISTENING) tcp.setListenerOption(s.index, o.tcp, value)
+  return s.tcb < 0 ? 0 : tcp.setOption(s.tcb, o.tcp, value, ground.now)
 }
 
 function setLinger(s: Stream, view: DataView): number {
@@ -170,7 +186,9 @@ function setDevice(call: Call): number {
 }
 
 function setCongestion(ground: Ground, s: Stream, call: Call): number {
-  return ground.stack.tcp.setCongestion(s.tcb, text(call.data, call.length)) ? 0 : -ENOENT
+  const n = congestionNamed(text(call.data, call.length))
+  if (n < 0) return -ENOENT
+  return store(ground, s, find(s, IPPROTO_TCP, TCP_CONGESTION)!, n)
 }
 
 /** getsockopt(2): the value goes into call.out. */
@@ -208,7 +226,7 @@ export function getOption(ground: Ground, s: Stream, call: Call): number {
     }
     if (name === TCP_CONGESTION) {
       call.out.fill(0, 0, 16)
-      call.out.set(Buffer.from(tcp.congestion(s.tcb)))
+      call.out.set(Buffer.from(congestionName(s.options[OPT_CONGESTION])))
       call.outLength = Math.min(room, 16)
       return 0
     }

@@ -19,6 +19,7 @@ import { Ipv6 } from './net/ipv6.ts'
 import type { Path } from './net/path.ts'
 import type { Route, RouteTable } from './net/route.ts'
 import { Tcp } from './transport/tcp/tcp.ts'
+import type { TcpTuning } from './transport/tcp/tuning.ts'
 import type { TcpUser } from './transport/tcp/user.ts'
 
 export { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from './link/sink.ts'
@@ -26,7 +27,9 @@ export type { AddressOrigin, AddressState, InterfaceAddress } from './net/addres
 export type { Path } from './net/path.ts'
 export type { Route, RouteOrigin } from './net/route.ts'
 export type { ReceiveBuffer, SendBuffer } from './transport/tcp/buffers.ts'
+export { congestionName, congestionNamed } from './transport/tcp/congestion.ts'
 export type { TcpOption, TcpSettings } from './transport/tcp/options.ts'
+export { TUNING, type TcpTuning } from './transport/tcp/tuning.ts'
 export { TCB_BYTES } from './transport/tcp/layout.ts'
 export type { State } from './transport/tcp/tcb.ts'
 export * from './transport/tcp/user.ts'
@@ -44,6 +47,8 @@ export interface StackSetup {
     readonly memory: ArrayBuffer | SharedArrayBuffer
     readonly capacity: number
     readonly user: TcpUser
+    /** What is to be different from Linux's defaults (tuning.ts). */
+    readonly tuning?: Partial<TcpTuning>
   }
 }
 

@@ -8,6 +8,7 @@ import type { ReceiveBuffer, SendBuffer } from '../../src/stack/transport/tcp/bu
 import { TCB_BYTES } from '../../src/stack/transport/tcp/layout.ts'
 import type { TcpSettings } from '../../src/stack/transport/tcp/options.ts'
 import { Tcp } from '../../src/stack/transport/tcp/tcp.ts'
+import type { TcpTuning } from '../../src/stack/transport/tcp/tuning.ts'
 import type { TcpUser } from '../../src/stack/transport/tcp/user.ts'
 import { Clock, random, randomBytes } from './clock.ts'
 import { type Fields, FakePacket, type Sent, build, checksumOf, read } from './segment.ts'
@@ -101,6 +102,7 @@ export interface WireOptions {
   maxDatagram?: number
   /** Compute and check checksums. */
   checksums?: boolean
+  tuning?: Partial<TcpTuning>
 }
 
 /** A way to anywhere whose datagrams go to a function. */
@@ -244,6 +246,7 @@ export class Host {
       capacity: this.capacity,
       random: this.fill,
       user: this.user,
+      tuning: this.wire.tuning ?? {},
       paths: {
         path: (src, dst) => this.path(src, dst),
         source: () => this.address,

@@ -94,14 +94,15 @@ function advance(tcp: Tcp, tcb: Tcb, seg: Segment, acked: number, now: number): 
 /** RFC 6298 section 3; RFC 7323 section 4 for text that was sent more than once. */
 function measure(tcb: Tcb, seg: Segment, now: number): void {
   const { snd } = tcb
-  if (tcb.has(F_TIMED)) {
-    if (before(seg.ack, snd.rttSeq)) return
+  const timed = tcb.has(F_TIMED)
+  const stamped = tcb.has(F_TIMESTAMPS) && seg.options.timestamps && seg.options.tsEcr !== 0
+  const r = stamped ? (tsClock(tcb, now) - seg.options.tsEcr) | 0 : -1
+  snd.ackRtt = r >= 0 ? Math.max(r, 1) : 0
+  if (timed && !before(seg.ack, snd.rttSeq)) {
     tcb.unmark(F_TIMED)
-    return sample(tcb, now - snd.rttAt)
-  }
-  if (!tcb.has(F_TIMESTAMPS) || !seg.options.timestamps || seg.options.tsEcr === 0) return
-  const r = (tsClock(tcb, now) - seg.options.tsEcr) | 0
-  if (r >= 0) sample(tcb, Math.max(r, 1))
+    snd.ackRtt = Math.max(now - snd.rttAt, 0.001)
+    sample(tcb, snd.ackRtt)
+  } else if (!timed && r >= 0) sample(tcb, snd.ackRtt)
 }
 
 /** A send buffer that holds less than two windows lets the path run dry while the program writes. */

@@ -3,6 +3,7 @@ import { EADDRNOTAVAIL, ENETUNREACH, ENOBUFS } from '../../../base/errno.ts'
 import type { Address } from '../../../wire/address.ts'
 import type { Path } from '../../net/path.ts'
 import type { ReceiveBuffer, SendBuffer } from './buffers.ts'
+import { changeAlgorithm } from './congestion.ts'
 import { effectiveMss, emitReset } from './emit.ts'
 import {
   checkOption,
@@ -207,6 +208,9 @@ export function setOption(tcp: Tcp, tcb: Tcb, name: TcpOption, value: number, no
     case 'keepIntvl':
       scheduleKeepAlive(tcb, now)
       tcp.arm(tcb)
+      break
+    case 'congestion':
+      changeAlgorithm(tcb)
       break
     case 'quickAck':
       if (value === 0) tcb.mark(F_PINGPONG)

@@ -1,61 +1,67 @@
 // Congestion control: how much may be in the network. Here is what all algorithms share: initial window (RFC 6928), slow
-// start (RFC 5681), the places where they are asked. How cwnd grows past ssthresh, and how far it falls, is an
-// algorithm's, which the record names by number. Entering and leaving recovery is recovery.ts's.
+// start (RFC 5681), validation of a cwnd that is not used (RFC 7661, as Linux does it). How cwnd grows past ssthresh, and
+// how far it falls, is an algorithm's, which the record names by number. Recovery from loss is recovery.ts's.
 // Bytes acknowledged count, not acknowledgments (RFC 3465), so neither splitting an acknowledgment nor merging many
 // changes what the peer is given.
+import { type Algorithm, CWND_MAX } from './algorithm.ts'
+import { cubic } from './cubic.ts'
+import { slowStartEnds, slowStartGrowth, startHystart } from './hystart.ts'
 import { newReno } from './newreno.ts'
-import { diff } from './seq.ts'
-import { F_CWND_LIMITED, type Tcb } from './tcb.ts'
-
-/** No cwnd is larger: windows end at 2^30. */
-export const CWND_MAX = 1 << 30
-
-/** What a congestion control algorithm is asked. What it remembers lies in the record. */
-export interface Algorithm {
-  /** Linux's name for it: TCP_CONGESTION. */
-  readonly name: string
-  /** A connection begins, or takes up this algorithm: its words in the record. */
-  start(tcb: Tcb): void
-  /** Congestion avoidance: `acked` bytes were newly acknowledged, cwnd was in use. */
-  avoid(tcb: Tcb, acked: number, mss: number, now: number): void
-  /** Congestion, with `flight` bytes on their way. The new ssthresh; cwnd is not its business. */
-  reduce(tcb: Tcb, flight: number, mss: number, now: number): number
-  /** After reduce(): it was a retransmission timeout, cwnd is a segment now. */
-  timeout(tcb: Tcb): void
-  /** What reduce() was last told was not so. cwnd and ssthresh are what they were. */
-  undo(tcb: Tcb): void
-  /** Text is sent after `idle` ms of nothing on its way. */
-  resume(tcb: Tcb, idle: number): void
-}
+import { before, diff } from './seq.ts'
+import { F_CWND_HELD, F_CWND_LIMITED, R_NONE, type Tcb } from './tcb.ts'
 
 /** By the number in the record. */
-const ALGORITHMS: readonly Algorithm[] = [newReno]
+const ALGORITHMS: readonly Algorithm[] = [cubic, newReno]
 
-export const isAlgorithm = (n: number): boolean => ALGORITHMS[n] !== undefined
+/** The number of an algorithm; -1: there is none of this name. */
+export const congestionNamed = (name: string): number => ALGORITHMS.findIndex(a => a.name === name)
+export const congestionName = (n: number): string => ALGORITHMS[n].name
+export const CONGESTION_LAST = ALGORITHMS.length - 1
 
 const algorithm = (tcb: Tcb): Algorithm => ALGORITHMS[tcb.snd.congestion]
 
-/** IW (RFC 6928). */
-export const initialWindow = (mss: number): number => Math.min(10 * mss, Math.max(2 * mss, 14600))
+/** IW (RFC 6928) of so many segments. */
+export const initialWindow = (segments: number, mss: number): number =>
+  Math.min(segments * mss, Math.max(2 * mss, segments * 1460))
 
 /** A connection begins. */
 export function startCongestion(tcb: Tcb, mss: number): void {
   const { snd } = tcb
   // RFC 5681 section 3.1: a lost SYN makes it one segment.
-  snd.cwnd = snd.retries > 0 ? mss : initialWindow(mss)
+  snd.cwnd = snd.retries > 0 ? mss : initialWindow(snd.initCwnd, mss)
   snd.ssthresh = CWND_MAX
+  snd.usageSeq = snd.una
+  startHystart(snd)
   algorithm(tcb).start(tcb)
+}
+
+/** The record has another algorithm's number now. */
+export function changeAlgorithm(tcb: Tcb): void {
+  tcb.snd.priorCwnd = 0
+  algorithm(tcb).start(tcb)
+}
+
+/** The thread has changed: what cannot be begins anew, and no reduction is undone any more. */
+export function checkCongestion(tcb: Tcb): void {
+  const { snd } = tcb
+  snd.priorCwnd = 0
+  if (snd.cwnd <= 0 || snd.cwnd > CWND_MAX) snd.cwnd = initialWindow(snd.initCwnd, 536)
+  if (snd.ssthresh <= 0 || snd.ssthresh > CWND_MAX) snd.ssthresh = snd.cwnd
+  snd.usageSeq = snd.max
+  snd.usedAt = Math.max(snd.usedAt, 0) || 0
+  startHystart(snd)
+  if (!algorithm(tcb).isSound(tcb)) algorithm(tcb).start(tcb)
 }
 
 /** `acked` bytes are newly acknowledged, and not in fast recovery. */
 export function growCwnd(tcb: Tcb, acked: number, mss: number, now: number): void {
   const { snd } = tcb
-  // Not while something else than cwnd holds us back (RFC 7661).
-  if (!tcb.has(F_CWND_LIMITED)) return
+  if (snd.ssthresh === CWND_MAX && slowStartEnds(snd, acked, mss)) snd.ssthresh = snd.cwnd
+  if (!isCwndLimited(tcb)) return algorithm(tcb).pause(tcb, now)
   if (snd.cwnd < snd.ssthresh) {
     // An acknowledgment of much may lead out of slow start: the rest of it counts as in congestion avoidance.
-    const most = Math.min(acked, snd.ssthresh - snd.cwnd, CWND_MAX - snd.cwnd)
-    snd.cwnd += most
+    const most = Math.min(acked, snd.ssthresh - snd.cwnd)
+    snd.cwnd += snd.ssthresh === CWND_MAX ? slowStartGrowth(snd, most) : most
     acked -= most
     if (acked === 0) return
   }
@@ -86,9 +92,64 @@ export function undoReduction(tcb: Tcb): void {
   algorithm(tcb).undo(tcb)
 }
 
-/** Nothing was sent for longer than RTO: what was learned of the path is old (RFC 5681 section 4.1). */
-export function afterIdle(tcb: Tcb, mss: number, now: number): void {
+/**
+ * Something is sent and nothing was on its way. After an RTO of that, what was learned of the path is old: cwnd is halved
+ * for each that went by, down to the initial window (RFC 5681 section 4.1; RFC 2861 and Linux for how fast).
+ */
+export function afterIdle(tcb: Tcb, mss: number, now: number, restart: boolean): void {
   const { snd } = tcb
-  snd.cwnd = Math.min(snd.cwnd, initialWindow(mss))
-  algorithm(tcb).resume(tcb, now - snd.lastSent)
+  algorithm(tcb).pause(tcb, now)
+  const idle = now - Math.max(snd.lastSent, snd.usedAt)
+  const least = Math.min(snd.cwnd, initialWindow(snd.initCwnd, mss))
+  if (!restart || idle <= snd.rto || snd.cwnd === least) return
+  snd.ssthresh = rememberedSsthresh(snd)
+  const halvings = Math.min(31, Math.floor(idle / snd.rto))
+  snd.cwnd = Math.max(least, snd.cwnd >>> halvings)
+  snd.usedAt = now
+  snd.cwndUsed = 0
 }
+
+/**
+ * Text was sent. Was cwnd the limit in this round (F_CWND_LIMITED), and if it has not been for an RTO, how much of it was
+ * in use? It falls towards that, since the rest has not been tried for so long.
+ */
+export function validateCwnd(tcb: Tcb, mss: number, now: number, restart: boolean): void {
+  const { snd } = tcb
+  const held = tcb.has(F_CWND_HELD)
+  const flight = diff(snd.max, snd.una)
+  if (
+    held ||
+    !before(snd.una, snd.usageSeq) ||
+    (!tcb.has(F_CWND_LIMITED) && flight > snd.maxFlight)
+  ) {
+    if (held) tcb.mark(F_CWND_LIMITED)
+    else tcb.unmark(F_CWND_LIMITED)
+    snd.maxFlight = flight
+    snd.usageSeq = snd.max
+  }
+  if (isCwndLimited(tcb)) {
+    snd.cwndUsed = 0
+    snd.usedAt = now
+    return
+  }
+  if (flight > snd.cwndUsed) snd.cwndUsed = flight
+  if (!restart || now - snd.usedAt < snd.rto) return
+  const used = Math.max(snd.cwndUsed, initialWindow(snd.initCwnd, mss))
+  if (snd.recovery === R_NONE && used < snd.cwnd) {
+    snd.ssthresh = rememberedSsthresh(snd)
+    snd.cwnd = (snd.cwnd + used) >>> 1
+  }
+  snd.cwndUsed = 0
+  snd.usedAt = now
+}
+
+/** In slow start half of cwnd is enough: the other half is what the last round added. */
+function isCwndLimited(tcb: Tcb): boolean {
+  const { snd } = tcb
+  if (tcb.has(F_CWND_LIMITED)) return true
+  return snd.cwnd < snd.ssthresh && snd.cwnd < 2 * snd.maxFlight
+}
+
+/** Slow start leads back to near where cwnd was. */
+const rememberedSsthresh = (snd: Tcb['snd']): number =>
+  Math.max(snd.ssthresh, (snd.cwnd >>> 1) + (snd.cwnd >>> 2))

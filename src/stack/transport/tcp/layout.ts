@@ -51,6 +51,16 @@ export const CONGESTION = word()
 export const PRIOR_CWND = word()
 export const PRIOR_SSTHRESH = word()
 export const CA_COUNT = word()
+/** Use of cwnd (congestion.ts). */
+export const USAGE_SEQ = word()
+export const MAX_FLIGHT = word()
+export const CWND_USED = word()
+export const INIT_CWND = word()
+export const RTO_MIN = word()
+/** HyStart++. */
+export const WINDOW_END = word()
+export const ROUND_SAMPLES = word()
+export const CSS_ROUNDS = word()
 export const DUP_ACKS = word()
 export const RECOVER = word()
 export const HIGH_RXT = word()
@@ -84,7 +94,7 @@ export const OOB_INLINE = word()
 
 // Times.
 let times = (words + 1) >>> 1
-const time = (): number => times++
+const time = (n = 1): number => (times += n) - n
 export const CRASHED_AT = time()
 export const LINGER_AT = time()
 export const KEEPALIVE_AT = time()
@@ -96,6 +106,18 @@ export const SRTT = time()
 export const RTTVAR = time()
 export const RTO = time()
 export const MIN_RTT = time()
+export const ACK_RTT = time()
+export const USED_AT = time()
+/** HyStart++. */
+export const ROUND_MIN_RTT = time()
+export const LAST_ROUND_MIN_RTT = time()
+export const CSS_BASELINE = time()
+/** CUBIC: W_max, cwnd_prior, W_est, K, epoch; what they were before the last reduction; and what is of now only. */
+export const CUBIC_TIMES = 5
+export const CUBIC = time(CUBIC_TIMES)
+export const CUBIC_PRIOR = time(CUBIC_TIMES)
+export const GROW_TIME = time()
+export const FRACTION = time()
 export const RETRANSMIT_AT = time()
 export const PERSIST_AT = time()
 export const CORK_AT = time()

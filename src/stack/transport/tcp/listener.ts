@@ -24,7 +24,7 @@ export interface Listener {
   readonly address: Address
   readonly port: number
   readonly v6only: boolean
-  readonly settings: Readonly<TcpSettings>
+  readonly settings: TcpSettings
 }
 
 export class Listeners {
@@ -44,6 +44,12 @@ export class Listeners {
       if (list.length === 0) this.byPort.delete(port)
       return listener
     }
+    return
+  }
+
+  byId(id: number): Listener | undefined {
+    for (const list of this.byPort.values())
+      for (const listener of list) if (listener.id === id) return listener
     return
   }
 

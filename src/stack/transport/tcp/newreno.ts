@@ -1,10 +1,11 @@
 // Congestion avoidance of RFC 5681 section 3.1, as NewReno (RFC 6582) uses it: a segment more in each round trip, half
 // the flight after a loss.
-import { type Algorithm, CWND_MAX } from './congestion.ts'
+import { type Algorithm, CWND_MAX } from './algorithm.ts'
+import type { Tcb } from './tcb.ts'
 
 export const newReno: Algorithm = {
   name: 'reno',
-  start: tcb => void (tcb.snd.caCount = 0),
+  start: countAnew,
   avoid: (tcb, acked, mss) => {
     const { snd } = tcb
     snd.caCount += acked
@@ -13,12 +14,17 @@ export const newReno: Algorithm = {
     if (snd.caCount > snd.cwnd) snd.caCount = 0
     snd.cwnd = Math.min(CWND_MAX, snd.cwnd + mss)
   },
+  pause: () => {},
   // Equation 4.
   reduce: (tcb, flight, mss) => {
-    tcb.snd.caCount = 0
+    countAnew(tcb)
     return Math.max(flight >>> 1, 2 * mss)
   },
   timeout: () => {},
   undo: () => {},
-  resume: tcb => void (tcb.snd.caCount = 0),
+  isSound: tcb => tcb.snd.caCount >= 0,
+}
+
+function countAnew(tcb: Tcb): void {
+  tcb.snd.caCount = 0
 }

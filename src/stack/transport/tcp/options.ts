@@ -1,6 +1,7 @@
 // What a program can set on a connection: names, ranges and defaults are Linux's (tcp(7)). A listener's settings go to
 // the connections that come to it. Not to be confused with the options in segments (wire/tcp-options.ts).
 import { EINVAL } from '../../../base/errno.ts'
+import { CONGESTION_LAST } from './congestion.ts'
 import * as L from './layout.ts'
 
 /** Values as setsockopt() takes them. */
@@ -26,10 +27,16 @@ export interface TcpSettings {
   /** TCP_MAXSEG, TCP_WINDOW_CLAMP: 0: none. */
   maxSeg: number
   windowClamp: number
+  /** TCP_CONGESTION, as a number (congestion.ts). */
+  congestion: number
+  /** Initial window in segments, least RTO in ms: a route's in Linux, here the stack's (tuning.ts). */
+  initCwnd: number
+  rtoMin: number
 }
 
 export type TcpOption = keyof TcpSettings
 
+/** Linux's. A stack's own are in Tcp.defaults. */
 export const DEFAULTS: Readonly<TcpSettings> = {
   noDelay: 0,
   cork: 0,
@@ -45,6 +52,9 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   userTimeout: 0,
   maxSeg: 0,
   windowClamp: 0,
+  congestion: 0,
+  initCwnd: 10,
+  rtoMin: 200,
 }
 
 /** Word in the TCB, smallest and largest value. */
@@ -63,6 +73,9 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   userTimeout: [L.USER_TIMEOUT, 0, 0x7fffffff],
   maxSeg: [L.MAXSEG, 0, 32767],
   windowClamp: [L.WINDOW_CLAMP, 0, 0x7fffffff],
+  congestion: [L.CONGESTION, 0, CONGESTION_LAST],
+  initCwnd: [L.INIT_CWND, 1, 1000],
+  rtoMin: [L.RTO_MIN, 1, 120_000],
 }
 
 /** TCP_MIN_MSS: what TCP_MAXSEG may be, and what we believe of a peer's option, at least. */

@@ -1,7 +1,7 @@
 // What to send now: SYN, text as far as the window, cwnd, Nagle and silly window avoidance let it go, FIN behind it, or
 // a bare acknowledgment. Called when something may have changed; sends nothing that it cannot account for.
 import { ACK, FIN } from '../../../wire/tcp.ts'
-import { afterIdle } from './congestion.ts'
+import { afterIdle, validateCwnd } from './congestion.ts'
 import { effectiveMss, emit, emitAck, emitReset, emitSyn, maxText, push } from './emit.ts'
 import { backedOff, stopTiming } from './rtt.ts'
 import {
@@ -17,7 +17,7 @@ import { type Seq, add, after, before, diff, latest } from './seq.ts'
 import {
   F_ACK_NOW,
   F_ACTIVE,
-  F_CWND_LIMITED,
+  F_CWND_HELD,
   F_FIN_ACKED,
   F_FIN_QUEUED,
   F_MORE,
@@ -104,10 +104,19 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   }
   if (snd.pmtu !== 0 && now >= snd.pmtuUntil) snd.pmtu = 0
   const mss = effectiveMss(tcb)
-  if (snd.una === snd.max && snd.lastSent !== 0 && now - snd.lastSent > snd.rto)
-    afterIdle(tcb, mss, now)
+  if (snd.una === snd.max && snd.lastSent !== 0)
+    afterIdle(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
   if (tcb.has(F_RESEND) && !resend(tcp, tcb, length, mss, now)) return false
   if (snd.recovery === R_FAST && hasSacks(tcb) && !sendLost(tcp, tcb, mss, now)) return false
+  const last = snd.max
+  const room = sendNew(tcp, tcb, length, mss, now)
+  if (snd.max !== last) validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
+  return room
+}
+
+/** From SND.NXT on; false: the link has no room. */
+function sendNew(tcp: Tcp, tcb: Tcb, length: number, mss: number, now: number): boolean {
+  const { snd } = tcb
   for (let burst = 0; burst < BURST; burst++) {
     if (snd.nxt !== snd.max) snd.nxt = skipSacked(tcb, snd.nxt)
     const n = sendable(tcb, length, mss, now)
@@ -150,15 +159,14 @@ function sendable(tcb: Tcb, length: number, mss: number, now: number): number {
   if (again && offset === 0 && room < mss) room = Math.min(mss, diff(snd.max, snd.una))
   const inNetwork = flight(tcb, mss, offset)
   const allowed = allowance(tcb, mss) - inNetwork
-  let n = Math.min(unsent, room, maxText(tcb, mss))
+  const most = Math.min(unsent, room)
+  if (most + inNetwork >= snd.cwnd) tcb.mark(F_CWND_HELD)
+  else tcb.unmark(F_CWND_HELD)
+  let n = Math.min(most, maxText(tcb, mss))
   if (again) n = Math.min(n, untilSacked(tcb, snd.nxt, n))
   const held = allowed < n
-  if (held) {
-    tcb.mark(F_CWND_LIMITED)
-    // At least one segment is always in the network.
-    n = inNetwork === 0 ? Math.max(allowed, Math.min(n, mss)) : allowed
-  } else if (unsent + inNetwork >= snd.cwnd) tcb.mark(F_CWND_LIMITED)
-  else tcb.unmark(F_CWND_LIMITED)
+  // At least one segment is always in the network.
+  if (held) n = inNetwork === 0 ? Math.max(allowed, Math.min(n, mss)) : allowed
   if (n <= 0) return 0
   if (n === unsent) {
     const tail = n % mss

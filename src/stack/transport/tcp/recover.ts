@@ -2,11 +2,12 @@
 // is aborted; what can be done without (scoreboard, timing, recovery from loss) begins anew.
 import { ECONNRESET } from '../../../base/errno.ts'
 import { emitReset } from './emit.ts'
-import { finTaken } from './calls.ts'
-import { initialWindow, isAlgorithm } from './congestion.ts'
+import { finTaken, option } from './calls.ts'
+import { checkCongestion } from './congestion.ts'
+import { checkOption, optionNames, optionWord } from './options.ts'
 import { HELD, SACKED } from './layout.ts'
 import * as ranges from './ranges.ts'
-import { RTO_INITIAL, RTO_MAX, RTO_MIN, stopTiming } from './rtt.ts'
+import { RTO_INITIAL, RTO_MAX, stopTiming } from './rtt.ts'
 import { forgetSacks } from './sack.ts'
 import { add, after, before, diff } from './seq.ts'
 import {
@@ -56,6 +57,7 @@ function takeUp(tcp: Tcp, tcb: Tcb, now: number): boolean {
     report(tcp, tcb)
     return false
   }
+  checkSettings(tcp, tcb)
   const path = tcp.paths.path(tcb.local, tcb.remote)
   if (typeof path !== 'number') tcb.path = path
   const blamed = crashedAgain(tcb, now)
@@ -83,6 +85,13 @@ function takeUp(tcp: Tcp, tcb: Tcb, now: number): boolean {
   tcp.raise(tcb, EV_CONNECTED | EV_TEXT | EV_ROOM | (finTaken(tcb) ? EV_FIN : 0))
   if (tcb.rcv.urgent !== URGENT_NONE) tcp.raise(tcb, EV_URGENT)
   return true
+}
+
+/** What no setsockopt() could have set is the default's. */
+function checkSettings(tcp: Tcp, tcb: Tcb): void {
+  for (const name of optionNames)
+    if (checkOption(name, option(tcb, name)) < 0)
+      tcb.words[tcb.at + optionWord(name)] = tcp.defaults[name]
 }
 
 function crashedAgain(tcb: Tcb, now: number): boolean {
@@ -121,7 +130,7 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   const { snd, words } = tcb
   const opening = state === 'SYN-SENT' || state === 'SYN-RECEIVED'
   if (!ranges.valid(words, tcb.at + SACKED, add(snd.una, 1), snd.max, true)) forgetSacks(tcb)
-  if (!(snd.rto >= RTO_MIN && snd.rto <= RTO_MAX)) snd.rto = RTO_INITIAL
+  if (!(snd.rto > 0 && snd.rto <= RTO_MAX)) snd.rto = RTO_INITIAL
   if (!(snd.srtt >= 0 && snd.rttvar >= 0)) snd.srtt = 0
   stopTiming(tcb)
   tcb.unmark(F_RESEND)
@@ -130,10 +139,7 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   snd.highRxt = snd.una
   snd.recover = snd.una
   if (!opening) snd.nxt = snd.max
-  if (snd.cwnd <= 0) snd.cwnd = initialWindow(536)
-  if (snd.ssthresh <= 0) snd.ssthresh = snd.cwnd
-  snd.priorCwnd = 0
-  if (!isAlgorithm(snd.congestion)) snd.congestion = 0
+  checkCongestion(tcb)
   if (snd.una !== snd.max && snd.retransmitAt === Infinity) snd.retransmitAt = now
   if (!opening && state !== 'TIME-WAIT') tcb.mark(F_ACK_NOW)
 }

@@ -1,6 +1,7 @@
 // Recovery from loss: when text is taken as lost, and what that does to cwnd until it is repaired. NewReno (RFC 6582), or
 // with SACK (RFC 6675). By how much ssthresh falls and cwnd grows afterwards is congestion.ts's.
-import { CWND_MAX, collapseCwnd, growCwnd, reduceSsthresh, startCongestion } from './congestion.ts'
+import { CWND_MAX } from './algorithm.ts'
+import { collapseCwnd, growCwnd, reduceSsthresh, startCongestion } from './congestion.ts'
 import { stopTiming } from './rtt.ts'
 import { DUP_THRESH, forgetSacks, hasSacks, lostEdge } from './sack.ts'
 import { after, before, diff } from './seq.ts'

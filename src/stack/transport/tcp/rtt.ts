@@ -4,7 +4,6 @@ import { F_TIMED, type Tcb } from './tcb.ts'
 export const RTO_INITIAL = 1000
 /** RFC 6298 section 5.7: after a SYN was lost, until there is a sample. */
 export const RTO_AFTER_LOST_SYN = 3000
-export const RTO_MIN = 200
 export const RTO_MAX = 120_000
 /** Clock granularity, ms: that of timestamps. */
 const G = 1
@@ -22,7 +21,7 @@ export function sample(tcb: Tcb, r: number): void {
     snd.srtt += (r - snd.srtt) / 8
     if (r < snd.minRtt) snd.minRtt = r
   }
-  snd.rto = Math.min(RTO_MAX, Math.max(RTO_MIN, snd.srtt + Math.max(G, 4 * snd.rttvar)))
+  snd.rto = Math.min(RTO_MAX, Math.max(snd.rtoMin, snd.srtt + Math.max(G, 4 * snd.rttvar)))
   snd.backoff = 0
 }
 

@@ -153,6 +153,122 @@ export class Snd {
   set caCount(value: number) {
     this.words[this.at + L.CA_COUNT] = value
   }
+  /** Initial window (RFC 6928), segments. */
+  get initCwnd(): number {
+    return this.words[this.at + L.INIT_CWND]
+  }
+  set initCwnd(value: number) {
+    this.words[this.at + L.INIT_CWND] = value
+  }
+  /** A round in which the use of cwnd is watched ends here; the most that was on its way in it. */
+  get usageSeq(): Seq {
+    return this.words[this.at + L.USAGE_SEQ] as Seq
+  }
+  set usageSeq(value: Seq) {
+    this.words[this.at + L.USAGE_SEQ] = value
+  }
+  get maxFlight(): number {
+    return this.words[this.at + L.MAX_FLIGHT]
+  }
+  set maxFlight(value: number) {
+    this.words[this.at + L.MAX_FLIGHT] = value
+  }
+  /** The most that was on its way since usedAt, when cwnd was last the limit. */
+  get cwndUsed(): number {
+    return this.words[this.at + L.CWND_USED]
+  }
+  set cwndUsed(value: number) {
+    this.words[this.at + L.CWND_USED] = value
+  }
+  get usedAt(): number {
+    return this.times[this.at64 + L.USED_AT]
+  }
+  set usedAt(value: number) {
+    this.times[this.at64 + L.USED_AT] = value
+  }
+  /** HyStart++ (RFC 9406): windowEnd, currentRoundMinRTT, lastRoundMinRTT, rttSampleCount (weighted). */
+  get windowEnd(): Seq {
+    return this.words[this.at + L.WINDOW_END] as Seq
+  }
+  set windowEnd(value: Seq) {
+    this.words[this.at + L.WINDOW_END] = value
+  }
+  get roundMinRtt(): number {
+    return this.times[this.at64 + L.ROUND_MIN_RTT]
+  }
+  set roundMinRtt(value: number) {
+    this.times[this.at64 + L.ROUND_MIN_RTT] = value
+  }
+  get lastRoundMinRtt(): number {
+    return this.times[this.at64 + L.LAST_ROUND_MIN_RTT]
+  }
+  set lastRoundMinRtt(value: number) {
+    this.times[this.at64 + L.LAST_ROUND_MIN_RTT] = value
+  }
+  get roundSamples(): number {
+    return this.words[this.at + L.ROUND_SAMPLES]
+  }
+  set roundSamples(value: number) {
+    this.words[this.at + L.ROUND_SAMPLES] = value
+  }
+  /** cssBaselineMinRtt; 0: not in conservative slow start. Rounds that were. */
+  get cssBaseline(): number {
+    return this.times[this.at64 + L.CSS_BASELINE]
+  }
+  set cssBaseline(value: number) {
+    this.times[this.at64 + L.CSS_BASELINE] = value
+  }
+  get cssRounds(): number {
+    return this.words[this.at + L.CSS_ROUNDS]
+  }
+  set cssRounds(value: number) {
+    this.words[this.at + L.CSS_ROUNDS] = value
+  }
+  /** CUBIC (RFC 9438): W_max, cwnd_prior, W_est in bytes; K, s; when t began, ms, 0: not yet. */
+  get wMax(): number {
+    return this.times[this.at64 + L.CUBIC]
+  }
+  set wMax(value: number) {
+    this.times[this.at64 + L.CUBIC] = value
+  }
+  get cwndPrior(): number {
+    return this.times[this.at64 + L.CUBIC + 1]
+  }
+  set cwndPrior(value: number) {
+    this.times[this.at64 + L.CUBIC + 1] = value
+  }
+  get wEst(): number {
+    return this.times[this.at64 + L.CUBIC + 2]
+  }
+  set wEst(value: number) {
+    this.times[this.at64 + L.CUBIC + 2] = value
+  }
+  get k(): number {
+    return this.times[this.at64 + L.CUBIC + 3]
+  }
+  set k(value: number) {
+    this.times[this.at64 + L.CUBIC + 3] = value
+  }
+  get epoch(): number {
+    return this.times[this.at64 + L.CUBIC + 4]
+  }
+  set epoch(value: number) {
+    this.times[this.at64 + L.CUBIC + 4] = value
+  }
+  /** When cwnd last grew, or was not in use. */
+  get growTime(): number {
+    return this.times[this.at64 + L.GROW_TIME]
+  }
+  set growTime(value: number) {
+    this.times[this.at64 + L.GROW_TIME] = value
+  }
+  /** What of cwnd is less than a byte. */
+  get fraction(): number {
+    return this.times[this.at64 + L.FRACTION]
+  }
+  set fraction(value: number) {
+    this.times[this.at64 + L.FRACTION] = value
+  }
   /** Duplicate acknowledgments in a row. */
   get dupAcks(): number {
     return this.words[this.at + L.DUP_ACKS]
@@ -239,6 +355,20 @@ export class Snd {
   }
   set minRtt(value: number) {
     this.times[this.at64 + L.MIN_RTT] = value
+  }
+  /** The least RTO, ms. */
+  get rtoMin(): number {
+    return this.words[this.at + L.RTO_MIN]
+  }
+  set rtoMin(value: number) {
+    this.words[this.at + L.RTO_MIN] = value
+  }
+  /** How long ago what the last acknowledgment was for had been sent, ms; 0: it did not tell. */
+  get ackRtt(): number {
+    return this.times[this.at64 + L.ACK_RTT]
+  }
+  set ackRtt(value: number) {
+    this.times[this.at64 + L.ACK_RTT] = value
   }
   /** Added to the time in tsVal: another for each connection. */
   get tsOffset(): number {

@@ -71,8 +71,9 @@ export const F_TIMESTAMPS = 1 << 8
 export const F_SCALING = 1 << 9
 /** tsRecent was set. */
 export const F_TS_RECENT = 1 << 10
-/** cwnd, not the window or lack of text, held the last output back. */
+/** cwnd, not the window or lack of text, was the limit in this round trip; in this turn. */
 export const F_CWND_LIMITED = 1 << 11
+export const F_CWND_HELD = 1 << 21
 /** A segment is being timed (rttSeq, rttAt). */
 export const F_TIMED = 1 << 12
 /** The peer's FIN came before text that is missing. */

@@ -27,10 +27,11 @@ import { output } from './output.ts'
 import { recover } from './recover.ts'
 import { Secrets } from './secrets.ts'
 import { Segment } from './segment.ts'
-import { DEFAULTS, type TcpOption, type TcpSettings } from './options.ts'
+import type { TcpOption, TcpSettings } from './options.ts'
 import { SlotQueue } from './slot-queue.ts'
 import { F_HOLDS_PORT, F_LISTED, F_ORPHAN, F_RESET_DUE, F_USER, type State, Tcb } from './tcb.ts'
 import { expire } from './timers.ts'
+import { TUNING, type TcpTuning, settingsFrom } from './tuning.ts'
 import { stationGone, unreachable } from './unreachable.ts'
 import { atMark, receiveUrgent, sendUrgent, urgentMark } from './urgent.ts'
 import { EV_CLOSED, EV_ERROR, type TcpUser } from './user.ts'
@@ -51,6 +52,8 @@ export interface TcpSetup {
   readonly random: (bytes: Uint8Array) => void
   readonly paths: Paths
   readonly user: TcpUser
+  /** What is not as Linux has it. */
+  readonly tuning?: Partial<TcpTuning>
 }
 
 /** Rcv.Wind.Shift: windows up to 8 MB, in steps of 128 bytes. */
@@ -60,8 +63,6 @@ export const INITIAL_WINDOW = 65535
 
 /** What only waits for its end may have this part of all records. */
 const TIME_WAIT_SHARE = 4
-/** NewReno with SACK (RFC 6582, RFC 6675), as Linux calls it. */
-const CONGESTION = 'reno'
 
 export class Tcp implements Protocol {
   readonly capacity: number
@@ -78,6 +79,9 @@ export class Tcp implements Protocol {
   readonly listeners = new Listeners()
   readonly timers: Timers
   readonly counters = newCounters()
+  readonly tuning: TcpTuning
+  /** What a connection begins with if its program says nothing. */
+  readonly defaults: Readonly<TcpSettings>
   /** The segment being processed. */
   readonly seg = new Segment()
   readonly challenges = challengeBudget()
@@ -107,6 +111,8 @@ export class Tcp implements Protocol {
     this.times = new Float64Array(memory, 0, (capacity * L.TCB_WORDS) / 2)
     this.paths = setup.paths
     this.user = setup.user
+    this.tuning = { ...TUNING, ...setup.tuning }
+    this.defaults = settingsFrom(this.tuning)
     this.secrets = new Secrets(setup.random)
     this.cookies = new SynCookies(setup.random)
     const store = {
@@ -171,7 +177,7 @@ export class Tcp implements Protocol {
       remotePort,
       send,
       receive,
-      { ...DEFAULTS, ...settings },
+      { ...this.defaults, ...settings },
       now,
     )
   }
@@ -186,7 +192,13 @@ export class Tcp implements Protocol {
   ): number {
     if (!this.ports.mayListen(local, port, v6only)) return -EADDRINUSE
     this.ports.hold(local, port, v6only, settings.reuse === 1, 'listening')
-    this.listeners.add({ id, address: local, port, v6only, settings: { ...DEFAULTS, ...settings } })
+    this.listeners.add({
+      id,
+      address: local,
+      port,
+      v6only,
+      settings: { ...this.defaults, ...settings },
+    })
     return 0
   }
 
@@ -280,12 +292,10 @@ export class Tcp implements Protocol {
     return calls.option(this.tcb(slot), name)
   }
 
-  /** TCP_CONGESTION: the name of the algorithm; false: we have no other. */
-  congestion(_slot: number): string {
-    return CONGESTION
-  }
-  setCongestion(_slot: number, name: string): boolean {
-    return name === CONGESTION
+  /** A setting of the connections that will come to a listener. */
+  setListenerOption(id: number, name: TcpOption, value: number): void {
+    const listener = this.listeners.byId(id)
+    if (listener) listener.settings[name] = value
   }
 
   /** TCP_MAXSEG: text in a full segment. */

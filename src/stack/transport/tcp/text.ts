@@ -13,9 +13,6 @@ import { URGENT_DUE, takeUrgentByte } from './urgent.ts'
 import { EV_TEXT } from './user.ts'
 import { measureRoundTrip } from './window.ts'
 
-/** How long an acknowledgment may wait, ms: Linux's TCP_DELACK_MIN (RFC 9293 section 3.8.6.3 allows 500). */
-const DELAYED_ACK_MS = 40
-
 /** False: the connection is over. */
 export function takeText(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
   const { rcv, receive } = tcb
@@ -53,7 +50,7 @@ function takeInOrder(tcp: Tcp, tcb: Tcb, seg: Segment, n: number, now: number): 
   tcp.raise(tcb, EV_TEXT)
   measureRoundTrip(tcb, now)
   if (holes) tcb.mark(F_ACK_NOW)
-  else acknowledge(tcb, now)
+  else acknowledge(tcp, tcb, now)
 }
 
 /** The end of the held range that text up to `next` reaches, or `next`. Ranges do not touch, so there is at most one. */
@@ -79,8 +76,8 @@ function takeEarly(tcp: Tcp, tcb: Tcb, seg: Segment, offset: number, n: number, 
   ackNow(tcp, tcb, now)
 }
 
-/** At once for more than a full segment and while the peer's cwnd is small, else in 40 ms or with what we send. */
-function acknowledge(tcb: Tcb, now: number): void {
+/** At once for more than a full segment and while the peer's cwnd is small, else soon, or with what we send. */
+function acknowledge(tcp: Tcp, tcb: Tcb, now: number): void {
   const { rcv } = tcb
   if (diff(rcv.nxt, rcv.acked) > rcv.mss) {
     tcb.mark(F_ACK_NOW)
@@ -91,7 +88,7 @@ function acknowledge(tcb: Tcb, now: number): void {
     tcb.mark(F_ACK_NOW)
     return
   }
-  if (rcv.delayedAckAt === Infinity) rcv.delayedAckAt = now + DELAYED_ACK_MS
+  if (rcv.delayedAckAt === Infinity) rcv.delayedAckAt = now + tcp.tuning.delayedAck
 }
 
 /** After a pause the peer may have begun again with a small cwnd. */

@@ -12,10 +12,6 @@ import { F_ACK_NOW, F_ACTIVE, F_ORPHAN, F_PINGPONG, F_PUSH, F_RESET_DUE, type Tc
 import type { Tcp } from './tcp.ts'
 import { probeUrgent } from './urgent.ts'
 
-const SYN_ACK_RETRIES = 5
-const DATA_RETRIES = 15
-const ORPHAN_RETRIES = 8
-
 /** The heap's entry for this connection came up: does what is due, if anything is. */
 export function expire(tcp: Tcp, tcb: Tcb, now: number): void {
   const { snd, rcv } = tcb
@@ -62,7 +58,7 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
     snd.retransmitAt = Infinity
     return true
   }
-  if (snd.retries >= retryLimit(tcb, opening) || userTimeout(tcb, now)) {
+  if (snd.retries >= retryLimit(tcp, tcb, opening) || userTimeout(tcb, now)) {
     if (opening) tcp.counters.failedOpens++
     timedOut(tcp, tcb)
     return false
@@ -79,11 +75,12 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
   return true
 }
 
-function retryLimit(tcb: Tcb, opening: boolean): number {
-  if (opening) return tcb.has(F_ACTIVE) ? tcb.synCnt : SYN_ACK_RETRIES
-  if (tcb.has(F_ORPHAN)) return ORPHAN_RETRIES
+function retryLimit(tcp: Tcp, tcb: Tcb, opening: boolean): number {
+  const { synAckRetries, orphanRetries, retries } = tcp.tuning
+  if (opening) return tcb.has(F_ACTIVE) ? tcb.synCnt : synAckRetries
+  if (tcb.has(F_ORPHAN)) return orphanRetries
   // TCP_USER_TIMEOUT decides alone, sooner or later (RFC 5482 section 1).
-  return tcb.userTimeout > 0 ? Infinity : DATA_RETRIES
+  return tcb.userTimeout > 0 ? Infinity : retries
 }
 
 /** TCP_USER_TIMEOUT (RFC 5482): nothing was acknowledged for so long. */
@@ -113,9 +110,10 @@ function persistTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
   const { snd, send } = tcb
   snd.persistAt = Infinity
   if (snd.una !== snd.max) return true
-  const gone = tcb.has(F_ORPHAN) && (snd.backoff >= ORPHAN_RETRIES || snd.probes >= ORPHAN_RETRIES)
+  const { orphanRetries, retries } = tcp.tuning
+  const gone = tcb.has(F_ORPHAN) && (snd.backoff >= orphanRetries || snd.probes >= orphanRetries)
   // A probe was sent: also a peer that answers and makes no room is given no more than TCP_USER_TIMEOUT (tcp(7)).
-  if (gone || snd.probes >= DATA_RETRIES || (snd.backoff > 0 && userTimeout(tcb, now))) {
+  if (gone || snd.probes >= retries || (snd.backoff > 0 && userTimeout(tcb, now))) {
     timedOut(tcp, tcb)
     return false
   }

@@ -1,9 +1,11 @@
 import t from 'tap'
 import { ACK } from '../../../../src/wire/tcp.ts'
+import { congestionNamed } from '../../../../src/stack/transport/tcp/congestion.ts'
 import type { Sent } from '../../../helpers/segment.ts'
 import { Host, accepted } from '../../../helpers/tcp-pair.ts'
 
 const MSS = 1000
+const RENO = congestionNamed('reno')
 const bytes = (n: number) => new Uint8Array(n)
 /** Segments as [first, last] in units of the MSS, from 0. */
 const spans = (sent: Sent[]) =>
@@ -12,7 +14,7 @@ const at = (n: number) => 1 + n * MSS
 
 /** 20 segments on their way, cwnd 20. */
 function flying(sackOk: boolean) {
-  const p = accepted(new Host(), { mss: MSS, wscale: 7, sackOk })
+  const p = accepted(new Host(), { mss: MSS, wscale: 7, sackOk, settings: { congestion: RENO } })
   p.out.write(bytes(1000 * MSS))
   p.host.tcp.send(p.tcb, p.host.now)
   p.turn()

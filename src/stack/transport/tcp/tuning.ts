@@ -1,0 +1,75 @@
+// What holds for all connections of a stack: Linux's net.ipv4.tcp_* of one network namespace, same names, same meaning,
+// same defaults. What a program may change for a connection of its own begins here, too (options.ts).
+import { congestionNamed } from './congestion.ts'
+import { DEFAULTS, type TcpSettings } from './options.ts'
+
+export interface TcpTuning {
+  /** tcp_congestion_control: a name of congestion.ts. */
+  readonly congestion: string
+  /** tcp_sack, tcp_timestamps, tcp_window_scaling: do we offer it in a SYN, and agree to it? */
+  readonly sack: boolean
+  readonly timestamps: boolean
+  readonly windowScaling: boolean
+  /** initcwnd of a route: the initial window in segments (RFC 6928). */
+  readonly initCwnd: number
+  /** tcp_slow_start_after_idle: does cwnd end with an idle RTO (RFC 5681 section 4.1)? */
+  readonly slowStartAfterIdle: boolean
+  /** tcp_rto_min_us, in ms. */
+  readonly rtoMin: number
+  /** TCP_DELACK_MIN: how long an acknowledgment may wait, ms. */
+  readonly delayedAck: number
+  /** tcp_syn_retries, tcp_synack_retries, tcp_retries2, tcp_orphan_retries: how often, before giving up. */
+  readonly synRetries: number
+  readonly synAckRetries: number
+  readonly retries: number
+  readonly orphanRetries: number
+  /** tcp_keepalive_time, tcp_keepalive_intvl: seconds; tcp_keepalive_probes. */
+  readonly keepAliveTime: number
+  readonly keepAliveInterval: number
+  readonly keepAliveProbes: number
+  /** tcp_fin_timeout: seconds that an orphan stays in FIN-WAIT-2. */
+  readonly finTimeout: number
+  /** TCP_USER_TIMEOUT where the program sets none, ms; 0: none. Linux has no such sysctl. */
+  readonly userTimeout: number
+}
+
+export const TUNING: TcpTuning = {
+  congestion: 'cubic',
+  sack: true,
+  timestamps: true,
+  windowScaling: true,
+  initCwnd: 10,
+  slowStartAfterIdle: true,
+  rtoMin: 200,
+  delayedAck: 40,
+  synRetries: 6,
+  synAckRetries: 5,
+  retries: 15,
+  orphanRetries: 8,
+  keepAliveTime: 7200,
+  keepAliveInterval: 75,
+  keepAliveProbes: 9,
+  finTimeout: 60,
+  userTimeout: 0,
+}
+
+/** What a connection begins with, if its program says nothing. Throws one sentence if there is no such algorithm. */
+export function settingsFrom(tuning: TcpTuning): TcpSettings {
+  const congestion = congestionNamed(tuning.congestion)
+  if (congestion < 0)
+    throw new Error(
+      `Cannot use congestion control "${tuning.congestion}": there is no such (cubic reno)`,
+    )
+  return {
+    ...DEFAULTS,
+    congestion,
+    initCwnd: tuning.initCwnd,
+    rtoMin: tuning.rtoMin,
+    synCnt: tuning.synRetries,
+    keepIdle: tuning.keepAliveTime,
+    keepIntvl: tuning.keepAliveInterval,
+    keepCnt: tuning.keepAliveProbes,
+    linger2: tuning.finTimeout,
+    userTimeout: tuning.userTimeout,
+  }
+}
