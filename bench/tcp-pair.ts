@@ -90,6 +90,7 @@ class Arriving implements Packet {
   length = 0
   readonly checksumValid = true
   readonly loopback = false
+  readonly fragmented = false
   readonly tos = 0
   readonly ttl = 64
   private readonly wire: Wire

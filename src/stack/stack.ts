@@ -4,7 +4,7 @@
 // not go back); frames leave through the sink, readiness through TcpUser, and run() says when it wants to be called
 // next. There is no clock in here, no I/O and, but for `random`, nothing that differs from one run to the next.
 import { type RandomSource, randomWords } from '../base/random.ts'
-import { ANY_V4, Address } from '../wire/address.ts'
+import { ANY_V4, ANY_V6, Address } from '../wire/address.ts'
 import { type Prefix, formatAddress, formatPrefix } from '../wire/address-text.ts'
 import { IPPROTO_TCP } from '../wire/ipv4.ts'
 import type { Mac } from '../wire/mac.ts'
@@ -38,8 +38,10 @@ export interface StackSetup {
   readonly mac: Mac
   /** None: the stack has only loopback, until addAddress(). */
   readonly addresses: readonly Prefix[]
-  /** The IPv4 default route's. */
+  /** The default route's, of its family. */
   readonly gateway?: Address
+  /** False: the network makes sure that no two stations have an IPv6 address in common. True unless given. */
+  readonly checksDuplicates?: boolean
   /** Fills with bytes that cannot be guessed. */
   readonly random: RandomSource
   readonly tcp: {
@@ -54,7 +56,9 @@ export interface StackSetup {
 
 export interface StackCounters {
   readonly link: LinkCounters
+  /** IPv4's and IPv6's. */
   readonly net: NetCounters
+  readonly net6: NetCounters
   readonly tcp: Tcp['counters']
 }
 
@@ -73,7 +77,8 @@ export class Stack {
     this.mac = mac
     this.nic = new Nic(mac)
     this.ipv4 = new Ipv4(this.nic, this.loopback, randomWords(random))
-    this.ipv6 = new Ipv6(this.loopback, this.ipv4.counters)
+    this.ipv6 = new Ipv6(this.nic, this.loopback, randomWords(random))
+    this.ipv6.ndp.checksDuplicates = setup.checksDuplicates ?? true
     for (const prefix of addresses) this.addAddress(prefix)
     if (gateway !== undefined) this.addGateway(gateway)
     this.tcp = new Tcp({ ...tcp, random, paths: this })
@@ -82,6 +87,7 @@ export class Stack {
     this.counters = {
       link: this.nic.counters,
       net: this.ipv4.counters,
+      net6: this.ipv6.counters,
       tcp: this.tcp.counters,
     }
   }
@@ -94,11 +100,12 @@ export class Stack {
   /** Called when another station uses one of our addresses. */
   set onConflict(tell: (address: Address, mac: Mac, now: number) => void) {
     this.ipv4.arp.onConflict = (word, mac, now) => tell(Address.v4(word), mac, now)
+    this.ipv6.ndp.onConflict = tell
   }
 
   /**
-   * Takes one more address, at once; its lifetimes are ms of the stack's clock. Throws one sentence if it cannot be a
-   * host's.
+   * Takes one more address, at once; its lifetimes are ms of the stack's clock. The first IPv6 address makes the stack
+   * speak IPv6 on its link. Throws one sentence if it cannot be a host's.
    */
   addAddress(
     prefix: Prefix,
@@ -107,10 +114,11 @@ export class Stack {
     validUntil = Infinity,
   ): InterfaceAddress {
     checkHost(prefix.address)
-    const { addresses } = prefix.address.isV4 ? this.ipv4 : this.ipv6
-    return addresses.add(
-      new InterfaceAddress(prefix, origin, 'PREFERRED', preferredUntil, validUntil),
-    )
+    const { isV4 } = prefix.address
+    if (!isV4) this.ipv6.enable()
+    const { addresses } = isV4 ? this.ipv4 : this.ipv6
+    const state = isV4 ? 'PREFERRED' : this.ipv6.firstState
+    return addresses.add(new InterfaceAddress(prefix, origin, state, preferredUntil, validUntil))
   }
 
   /** Gives an address up. Connections that have it can send no more. False: there is none like it. */
@@ -137,7 +145,7 @@ export class Stack {
   /** The default route. */
   private addGateway(gateway: Address): void {
     this.addRoute({
-      destination: { address: ANY_V4, prefixLength: 0 },
+      destination: { address: gateway.isV4 ? ANY_V4 : ANY_V6, prefixLength: 0 },
       gateway,
       source: undefined,
       metric: 0,
@@ -147,15 +155,9 @@ export class Stack {
   }
 
   private checkGateway(gateway: Address): void {
-    const { addresses } = this.ipv4
-    const onLink = gateway.isV4 ? addresses.onLinkWith(gateway) : undefined
-    if (
-      onLink !== undefined &&
-      !addresses.hasWord(gateway.d) &&
-      !addresses.isDirectedBroadcast(gateway.d)
-    )
-      return
-    const networks = addresses.all.map(formatInterface).join(', ') || 'loopback'
+    const family = gateway.isV4 ? this.ipv4 : this.ipv6
+    if (family.isNeighbor(gateway)) return
+    const networks = family.addresses.all.map(formatInterface).join(', ') || 'loopback'
     throw new Error(
       `Cannot use ${formatAddress(gateway)} as gateway: it is no neighbor on ${networks}`,
     )
@@ -180,10 +182,10 @@ export class Stack {
 
   /** The station with this MAC has left the network for good: connections to what is behind it end at once. */
   stationGone(mac: Mac, now: number): void {
-    const gone = this.ipv4.arp.neighbors.macGone(mac, now)
+    const gone = [this.ipv4.arp.neighbors, this.ipv6.neighbors].flatMap(n => n.macGone(mac, now))
     if (gone.length === 0) return
     this.tcp.stationGone(dst => {
-      const hop = dst.isV4 ? this.ipv4.hopFor(dst) : undefined
+      const hop = (dst.isV4 ? this.ipv4 : this.ipv6).hopFor(dst)
       return hop !== undefined && gone.some(address => address.equals(hop))
     }, now)
   }
@@ -194,8 +196,9 @@ export class Stack {
    * Call it too when a sink that had no room has some again.
    */
   run(now: number, budget: number): number {
-    const { ipv4, tcp, loopback } = this
+    const { ipv4, ipv6, tcp, loopback } = this
     ipv4.run(now)
+    ipv6.run(now)
     let left = budget
     do {
       left = this.loop(now, left)
@@ -204,8 +207,9 @@ export class Stack {
     tcp.flushEvents(now)
     // Packets of this turn may have begun to wait for neighbors that are now to be asked for.
     if (ipv4.next <= now) ipv4.run(now)
+    if (ipv6.next <= now) ipv6.run(now)
     if (!loopback.isEmpty) return now
-    return Math.max(now, Math.min(ipv4.next, tcp.nextTimer()))
+    return Math.max(now, Math.min(ipv4.next, ipv6.next, tcp.nextTimer()))
   }
 
   /** The address is ours, on whatever interface. */

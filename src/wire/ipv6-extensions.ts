@@ -50,6 +50,16 @@ export class Ipv6Chain {
   /** Goes through the headers of the packet of `length` bytes at `at`, as their destination. */
   walk(bytes: Uint8Array, at: number, length: number): Walk {
     this.begin(bytes, at)
+    return this.follow(bytes, at, length)
+  }
+
+  /** Goes on behind the fragment header that walk() stopped at, as if it were not there. */
+  resume(bytes: Uint8Array, at: number, length: number): Walk {
+    this.next(bytes, at, IPV6_FRAGMENT_LEN)
+    return this.follow(bytes, at, length)
+  }
+
+  private follow(bytes: Uint8Array, at: number, length: number): Walk {
     for (let count = 0; ; count++) {
       const { protocol, offset } = this
       if (!isExtension(protocol)) return protocol === IPPROTO_NONE ? 'none' : 'upper'

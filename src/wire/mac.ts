@@ -1,4 +1,5 @@
 import { i32, u16, writeU16, writeU32 } from '../base/bytes.ts'
+import { Address } from './address.ts'
 
 /** An Ethernet (MAC) address: 16 bits and 32 bits (signed), to compare without looking at six bytes. Immutable. */
 export class Mac {
@@ -41,6 +42,18 @@ export class Mac {
     writeU32(bytes, i + 2, this.low)
   }
 }
+
+/** Where packets to an IPv6 group go (RFC 2464 section 7). */
+export const groupMac = (group: Address): Mac => new Mac(0x3333, group.d)
+
+/** The address of prefix/64 whose identifier is the MAC (RFC 4291 appendix A). */
+export const eui64 = (prefix: Address, mac: Mac): Address =>
+  new Address(
+    prefix.a,
+    prefix.b,
+    ((mac.high ^ 0x0200) << 16) | ((mac.low >>> 24) << 8) | 0xff,
+    (0xfe << 24) | (mac.low & 0xffffff),
+  )
 
 export const BROADCAST_MAC = new Mac(0xffff, 0xffffffff)
 export const ZERO_MAC = new Mac(0, 0)

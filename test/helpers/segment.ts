@@ -128,6 +128,7 @@ export class FakePacket implements Packet {
   length = 0
   checksumValid = true
   loopback = false
+  fragmented = false
   tos = 0
   ttl = 64
   from = new Address(0, 0, 0, 0)

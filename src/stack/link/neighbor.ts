@@ -45,6 +45,8 @@ export class Neighbor {
   waitingBytes = 0
   /** Solicitations sent in this state. */
   probes = 0
+  /** It said that it forwards packets (RFC 4861's IsRouter). */
+  router = false
   /** When it was last known to hear us. */
   confirmed = 0
   /** Counts up with each look-up that was not `ready`: the smallest is the longest unused. */
@@ -90,6 +92,11 @@ export interface Resolver {
 
 export class NeighborTable {
   readonly resolver: Resolver
+  /** ms; routers may say other ones (RFC 4861 section 6.3.4). */
+  reachableTime = REACHABLE_TIME
+  retransTimer = RETRANS_TIMER
+  /** It does not answer any more. */
+  onFailed: (neighbor: Neighbor, now: number) => void = () => {}
   private readonly link: NeighborLink
   private readonly counters: LinkCounters
   private readonly byAddress = new Map<string | number, Neighbor>()
@@ -136,11 +143,12 @@ export class NeighborTable {
   }
 
   /** Makes an entry for a station that spoke to us first (RFC 826: it will want an answer). */
-  create(address: Address, mac: Mac): void {
+  create(address: Address, mac: Mac): Neighbor | undefined {
     const neighbor = this.add(address)
     if (neighbor === undefined) return
     neighbor.mac = mac
     this.enter(neighbor, 'STALE')
+    return neighbor
   }
 
   /** `neighbor` says that it is at `mac`; `reply`: it said so to us alone, in an answer (RFC 4861 section 7.2.5). */
@@ -150,12 +158,34 @@ export class NeighborTable {
     const changed = !neighbor.hasMac || !neighbor.mac.equals(mac)
     neighbor.mac = mac
     if (solicited) this.reachable(neighbor, now)
-    else if (changed) {
-      this.timers.clear(neighbor.id)
-      this.enter(neighbor, 'STALE')
-      if (neighbor.waiting.length > 0) this.resolve(neighbor.address)
-    }
+    else if (changed) this.stale(neighbor)
     this.flush(neighbor)
+  }
+
+  /**
+   * A neighbor advertisement (RFC 4861 section 7.2.5), for an entry that is there: `mac` undefined: it does not say where.
+   * False: it was not believed.
+   */
+  advertised(
+    neighbor: Neighbor,
+    mac: Mac | undefined,
+    solicited: boolean,
+    override: boolean,
+    now: number,
+  ): boolean {
+    this.now = now
+    if (!neighbor.hasMac && (neighbor.state === 'FAILED' || mac === undefined)) return false
+    const differs = mac !== undefined && neighbor.hasMac && !mac.equals(neighbor.mac)
+    if (differs && !override) {
+      if (neighbor.state === 'REACHABLE') this.stale(neighbor)
+      return false
+    }
+    const found = !neighbor.hasMac
+    if (mac !== undefined) neighbor.mac = mac
+    if (solicited) this.reachable(neighbor, now)
+    else if (found || differs) this.stale(neighbor)
+    this.flush(neighbor)
+    return true
   }
 
   /** Something above saw that the neighbor hears us (RFC 4861 section 7.3.1). Called for every ACK: quick. */
@@ -276,13 +306,20 @@ export class NeighborTable {
   private reachable(neighbor: Neighbor, now: number): void {
     neighbor.confirmed = now
     this.enter(neighbor, 'REACHABLE')
-    this.timers.set(neighbor.id, now + REACHABLE_TIME)
+    this.timers.set(neighbor.id, now + this.reachableTime)
+  }
+
+  /** What waits is a use of it. */
+  private stale(neighbor: Neighbor): void {
+    this.timers.clear(neighbor.id)
+    this.enter(neighbor, 'STALE')
+    if (neighbor.waiting.length > 0) this.resolve(neighbor.address)
   }
 
   private expire(neighbor: Neighbor, now: number): void {
     if (neighbor.state === 'REACHABLE') {
-      if (neighbor.confirmed + REACHABLE_TIME > now)
-        this.timers.set(neighbor.id, neighbor.confirmed + REACHABLE_TIME)
+      if (neighbor.confirmed + this.reachableTime > now)
+        this.timers.set(neighbor.id, neighbor.confirmed + this.reachableTime)
       else this.enter(neighbor, 'STALE')
       return
     }
@@ -292,7 +329,7 @@ export class NeighborTable {
       return
     }
     neighbor.probes++
-    this.timers.set(neighbor.id, now + RETRANS_TIMER)
+    this.timers.set(neighbor.id, now + this.retransTimer)
     this.resolver.solicit(neighbor)
   }
 
@@ -305,6 +342,7 @@ export class NeighborTable {
     this.enter(neighbor, 'FAILED')
     this.counters.neighborsFailed++
     for (const packet of waited) this.resolver.undeliverable(packet, now)
+    this.onFailed(neighbor, now)
   }
 
   /** Sends what waited, in order; what finds no room stays for the next run(), and newer packets behind it. */

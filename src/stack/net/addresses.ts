@@ -1,6 +1,7 @@
 // The addresses of an interface, of one family: from whom each is, how long it may be used, what state it is in (RFC 4862
 // section 5.5 has the words, and IPv4 leases fit them). They come and go while the stack runs; `generation` counts how
 // often, so that who remembers a choice knows when to choose again.
+import { i32 } from '../../base/bytes.ts'
 import { type Address, maskV4 } from '../../wire/address.ts'
 import type { Prefix } from '../../wire/address-text.ts'
 
@@ -104,6 +105,15 @@ export class Addresses {
   /** The same for an IPv4 address as a word: asked for every packet. */
   hasWord(word: number): boolean {
     for (const entry of this.list) if (entry.address.d === word && entry.isAssigned) return true
+    return false
+  }
+
+  /** The same for an IPv6 address in a packet. */
+  hasAt(bytes: Uint8Array, i: number): boolean {
+    const d = i32(bytes, i + 12)
+    for (const { address, isAssigned } of this.list)
+      if (address.d === d && isAssigned && address.c === i32(bytes, i + 8))
+        if (address.b === i32(bytes, i + 4) && address.a === i32(bytes, i)) return true
     return false
   }
 

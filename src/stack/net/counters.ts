@@ -29,6 +29,13 @@ export class NetCounters {
   /** A fragment of ours for which the link had no room; the rest of its datagram follows it. */
   fragmentNoRoom = 0
 
+  /** IPv6 options that are to be discarded when unknown, or more headers and options than anybody needs. */
+  extensionDiscarded = 0
+  /** IPv6: its sender was told, or would have been, what is wrong with the header. */
+  parameterProblem = 0
+  /** IPv6: no next header. */
+  noNextHeader = 0
+
   badFragment = 0
   fragmentOverlap = 0
   /** Of a datagram that was given up because fragments of it overlapped. */
@@ -36,6 +43,27 @@ export class NetCounters {
   reassemblyTimeout = 0
   /** The oldest of too many. */
   reassemblyFull = 0
+
+  /** Of neighbor discovery. Then: not from the link itself (hop limit below 255), fragmented, or malformed. */
+  nsIn = 0
+  nsOut = 0
+  naIn = 0
+  naOut = 0
+  rsOut = 0
+  raIn = 0
+  redirectsIn = 0
+  ndInvalid = 0
+  /** Well formed, but about nothing that we have or asked for. */
+  ndIgnored = 0
+  ndNoRoom = 0
+  /** Another station has, or wants, an address of ours. */
+  addressConflicts = 0
+  /** Our own probe came back (RFC 7527). */
+  dadLoops = 0
+  /** A redirect from who is not our router for that destination. */
+  redirectRefused = 0
+  /** A router, prefix, route or redirect beyond what is kept. */
+  routersFull = 0
 
   icmpMalformed = 0
   /** A type that a host has no use for, or must not believe (redirect, source quench). */

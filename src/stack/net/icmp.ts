@@ -32,17 +32,12 @@ import type { NetCounters } from './counters.ts'
 import { MIN_PMTU_V4, type PathMtus } from './path-mtu.ts'
 import type { Packet, Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
+import { RateLimit } from './rate-limit.ts'
 
 /** Error messages have at most so many bytes, IP header included (RFC 1812 section 4.3.2.3). */
 const MAX_ERROR = 576
 /** What of the quoted datagram's transport header an error has at least (RFC 792): ports and sequence number. */
 const QUOTED_TRANSPORT = 8
-
-/** As Linux's icmp_msgs_per_sec and icmp_msgs_burst. */
-const ERRORS_PER_SECOND = 1000
-const BURST = 50
-/** The bucket loses up to this much more at each filling, so that nobody can count others' messages (SAD DNS). */
-const BLUR = 3
 
 /** RFC 1191 section 7.1: what routers that do not tell may have meant. */
 const PLATEAUS = [32000, 17914, 8166, 4352, 2002, 1492, 1006, MIN_PMTU_V4]
@@ -59,11 +54,11 @@ export interface IcmpGround {
 
 export class Icmp implements Protocol {
   private readonly ground: IcmpGround
-  private tokens = BURST
-  private filled = -Infinity
+  private readonly limit: RateLimit
 
   constructor(ground: IcmpGround) {
     this.ground = ground
+    this.limit = new RateLimit(() => ground.random())
   }
 
   arrives(packet: Packet, now: number): void {
@@ -103,7 +98,7 @@ export class Icmp implements Protocol {
     if (about.protocol === IPPROTO_ICMP) {
       if (length <= about.headerLength || isIcmpError(bytes[at + about.headerLength])) return
     }
-    if (!this.mayTell(now)) {
+    if (!this.limit.allows(now)) {
       counters.icmpRateLimited++
       return
     }
@@ -207,18 +202,6 @@ export class Icmp implements Protocol {
     const seq = i32(bytes, transport + 4)
     const error = { errno, hard, type, code, mtu, src, dst, srcPort, dstPort, seq }
     if (protocol.unreachable(error, now) && mtu > 0) this.ground.pathMtus.learn(dst, mtu, now)
-  }
-
-  /** A token bucket (RFC 1812 section 4.3.2.8). */
-  private mayTell(now: number): boolean {
-    const gained = Math.floor(((now - this.filled) * ERRORS_PER_SECOND) / 1000)
-    if (gained > 0) {
-      this.tokens = Math.min(BURST, this.tokens + gained) - (this.ground.random() % BLUR)
-      this.filled = now
-    }
-    if (this.tokens <= 0) return false
-    this.tokens--
-    return true
   }
 }
 

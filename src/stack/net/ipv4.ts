@@ -124,6 +124,15 @@ export class Ipv4 implements Ipv4Output {
     return route && nextHop(route, dst)
   }
 
+  /** A station on one of our networks, or what may be one. */
+  isNeighbor(address: Address): boolean {
+    return (
+      this.addresses.onLinkWith(address) !== undefined &&
+      !this.addresses.hasWord(address.d) &&
+      !this.addresses.isDirectedBroadcast(address.d)
+    )
+  }
+
   /** The path between two addresses for one protocol (source unspecified: any of ours); a negative errno. */
   path(src: Address, dst: Address, protocol: number): Path | number {
     if (src.equals(ANY_V4)) {

@@ -13,6 +13,7 @@ export class ArrivedPacket implements Packet {
   length = 0
   checksumValid = false
   loopback = false
+  fragmented = false
 
   get tos(): number {
     if (this.family === 4) return this.bytes[this.ip + IPV4_TOS]

@@ -48,6 +48,8 @@ export interface Packet {
   readonly ttl: number
   /** Arrived over loopback. */
   readonly loopback: boolean
+  /** Arrived in fragments, or as if (an IPv6 atomic fragment). */
+  readonly fragmented: boolean
   /** Addresses as words, no allocation: word(0..3) of source and destination (v4-mapped for IPv4). */
   srcWord(i: number): number
   dstWord(i: number): number

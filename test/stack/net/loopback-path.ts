@@ -1,9 +1,9 @@
 import t from 'tap'
 import { Loopback } from '../../../src/stack/link/loopback.ts'
+import { Nic } from '../../../src/stack/link/nic.ts'
 import type { LoopbackPath } from '../../../src/stack/net/loopback-path.ts'
 import { Ipv6 } from '../../../src/stack/net/ipv6.ts'
-import { Recorder, addr, host, interfaceAddress } from '../../helpers/net.ts'
-import { NetCounters } from '../../../src/stack/net/counters.ts'
+import { Recorder, addr, host, interfaceAddress, macOf } from '../../helpers/net.ts'
 import { ANY_V6 } from '../../../src/wire/address.ts'
 import { EADDRNOTAVAIL, ENETUNREACH } from '../../../src/base/errno.ts'
 
@@ -51,8 +51,8 @@ t.test('a path of a full loopback has no room', async t => {
 
 t.test('IPv6 within the stack', async t => {
   const loopback = new Loopback()
-  const counters = new NetCounters()
-  const ipv6 = new Ipv6(loopback, counters)
+  const ipv6 = new Ipv6(new Nic(macOf(1)), loopback, () => 0)
+  const { counters } = ipv6
   ipv6.addresses.add(interfaceAddress('fd00::5/64'))
   const protocol = new Recorder()
   ipv6.protocols.set(6, protocol)
@@ -85,8 +85,8 @@ t.test('IPv6 within the stack', async t => {
 })
 
 t.test('Ipv6.loops() refuses what is no whole packet', async t => {
-  const counters = new NetCounters()
-  const ipv6 = new Ipv6(new Loopback(), counters)
+  const ipv6 = new Ipv6(new Nic(macOf(1)), new Loopback(), () => 0)
+  const { counters } = ipv6
   ipv6.loops(new Uint8Array(100), 0, 100, 0)
   ipv6.loops(Uint8Array.of(0x60), 0, 1, 0)
   t.equal(counters.badHeader, 2)
