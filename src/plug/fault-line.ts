@@ -3,8 +3,8 @@
 //
 // In order: the sender's interface takes its time; what is longer than the mtu is lost, then what chance takes. The link sends
 // one frame after the other at its rate; whoever finds too many bytes waiting is lost. Then the frame is on its way for the
-// delay. Each fault draws from a
-// stream of random numbers of its own: with more loss, what is not lost has the same delays.
+// delay. Each fault draws from a stream of random numbers of its own: which frames are lost does not depend on how others are
+// delayed.
 import { SeededRandom } from '../base/seeded-random.ts'
 import { ETHER_HEADER_LEN } from '../wire/ethernet.ts'
 import type { FaultDirection } from './fault-parameters.ts'
@@ -59,8 +59,8 @@ export class FaultLine {
     return this.#senderBusy
   }
 
-  /** A frame of the wire, sent at `now`. */
-  enter(bytes: Uint8Array, at: number, length: number, now: number): void {
+  /** A frame of the wire, sent at `now`. `run`, `index`: of a row of segments that it was cut from (FrameStore). */
+  enter(bytes: Uint8Array, at: number, length: number, now: number, run = 0, index = 0): void {
     const p = this.#p
     this.entered++
     if (p.speed !== Infinity) now = this.#senderBusy = this.#busyAfter(now, length)
@@ -72,10 +72,10 @@ export class FaultLine {
       this.lost++
       return
     }
-    this.#send(bytes, at, length, now)
+    this.#send(bytes, at, length, now, run, index)
     if (p.dup > 0 && this.#dup.fraction() < p.dup) {
       this.duplicated++
-      this.#send(bytes, at, length, now)
+      this.#send(bytes, at, length, now, run, index)
     }
   }
 
@@ -93,7 +93,14 @@ export class FaultLine {
     return this.#bad
   }
 
-  #send(bytes: Uint8Array, at: number, length: number, now: number): void {
+  #send(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    now: number,
+    run: number,
+    index: number,
+  ): void {
     const p = this.#p
     let departure = now
     if (p.rate !== Infinity) {
@@ -104,7 +111,8 @@ export class FaultLine {
       }
       departure = this.#linkBusy = start + (8 * length) / p.rate
     }
-    const offset = this.store.put(bytes, at, length, this.#due(departure))
+    const due = this.#due(departure)
+    const offset = this.store.put(bytes, at, length, due, run, index)
     if (offset >= 0) this.#spoil(this.store.bytes, offset, length)
   }
 
@@ -136,5 +144,6 @@ export class FaultLine {
   #turn(bytes: Uint8Array, at: number, bit: number): void {
     bytes[at + (bit >> 3)] ^= 1 << (bit & 7)
     this.damaged++
+    this.store.disown()
   }
 }

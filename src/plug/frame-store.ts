@@ -17,6 +17,9 @@ export class FrameStore {
   bytes: Uint8Array = new Uint8Array(0)
   at = 0
   length = 0
+  /** Which row of segments it was cut from (segment-runs.ts), and its place there; 0: none. */
+  run = 0
+  index = 0
   /** Frames that found no room. */
   overrun = 0
   /** By slot. */
@@ -24,12 +27,15 @@ export class FrameStore {
   readonly #order = new Float64Array(MOST_FRAMES)
   readonly #at = new Int32Array(MOST_FRAMES)
   readonly #length = new Int32Array(MOST_FRAMES)
+  readonly #run = new Int32Array(MOST_FRAMES)
+  readonly #index = new Int32Array(MOST_FRAMES)
   readonly #chunk: Chunk[] = []
   readonly #freeSlots: number[] = []
   /** A heap of slots. */
   readonly #heap = new Int32Array(MOST_FRAMES)
   #size = 0
   #slots = 0
+  #latest = 0
   #count = 0
   #current: Chunk = { bytes: new Uint8Array(0), used: 0, live: 0 }
   readonly #freeChunks: Chunk[] = []
@@ -46,7 +52,14 @@ export class FrameStore {
   }
 
   /** Copies a frame: its offset in `bytes`, until the next call; -1: no room. */
-  put(bytes: Uint8Array, at: number, length: number, due: number): number {
+  put(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    due: number,
+    run: number,
+    index: number,
+  ): number {
     // Ethernet's 14 bytes end on a word boundary.
     const need = (length + 2 + 15) & ~15
     if (this.#size === MOST_FRAMES || !this.#makeRoom(need)) {
@@ -62,11 +75,19 @@ export class FrameStore {
     this.#order[slot] = this.#count++
     this.#at[slot] = offset
     this.#length[slot] = length
+    this.#run[slot] = run
+    this.#index[slot] = index
     this.#chunk[slot] = chunk
     chunk.bytes.set(bytes.subarray(at, at + length), offset)
+    this.#latest = slot
     this.#rise(this.#size++, slot)
     this.bytes = chunk.bytes
     return offset
+  }
+
+  /** The frame put in last is not any more what was cut. */
+  disown(): void {
+    this.#run[this.#latest] = 0
   }
 
   /** Is a frame due? Then it stands in `bytes`. */
@@ -77,6 +98,8 @@ export class FrameStore {
     this.bytes = this.#chunk[slot].bytes
     this.at = this.#at[slot]
     this.length = this.#length[slot]
+    this.run = this.#run[slot]
+    this.index = this.#index[slot]
     return true
   }
 

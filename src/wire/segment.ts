@@ -55,17 +55,20 @@ export class Segmenter {
   count = 0
   /** The longest of them. */
   longest = 0
+  /** Text bytes of a segment. */
+  size = 0
+  /** Where the IP header and the transport header begin, and the checksum in the latter. */
+  network = 0
+  transport = 0
+  checksumOffset = 0
+  /** Bytes repeated before each segment's text; 0: the frame is whole, and only its checksum may be undone. */
+  header = 0
+  v4 = false
+  /** The pseudo-header's sum without the length. */
+  pseudo = 0
   #bytes: Uint8Array = new Uint8Array(0)
   #at = 0
   #length = 0
-  #size = 0
-  #network = 0
-  #transport = 0
-  #checksumOffset = 0
-  /** Bytes repeated before each segment's text; 0: the frame is whole, and only its checksum may be undone. */
-  #header = 0
-  #v4 = false
-  #pseudo = 0
   #given = 0
 
   /** The arguments are FrameSink.close()'s. False: the frame cannot be what they say. */
@@ -80,9 +83,9 @@ export class Segmenter {
     this.#bytes = bytes
     this.#at = at
     this.#length = this.longest = length
-    this.#transport = checksumStart
-    this.#checksumOffset = checksumOffset
-    this.#given = this.#header = 0
+    this.transport = checksumStart
+    this.checksumOffset = checksumOffset
+    this.#given = this.header = 0
     this.count = 1
     if (gsoSize === 0)
       return (
@@ -90,10 +93,10 @@ export class Segmenter {
         (checksumStart >= ETHER_HEADER_LEN && checksumStart + checksumOffset + 2 <= length)
       )
     if (length < ETHER_HEADER_LEN || !this.#measure(length)) return false
-    this.#size = gsoSize
-    this.count = Math.max(1, Math.ceil((length - this.#header) / gsoSize))
-    this.longest = Math.min(length, this.#header + gsoSize)
-    this.#pseudo =
+    this.size = gsoSize
+    this.count = Math.max(1, Math.ceil((length - this.header) / gsoSize))
+    this.longest = Math.min(length, this.header + gsoSize)
+    this.pseudo =
       u16(bytes, at + checksumStart + checksumOffset) + (~(length - checksumStart) & 0xffff)
     return true
   }
@@ -102,14 +105,14 @@ export class Segmenter {
   next(out: Uint8Array, to: number): number {
     if (this.#given === this.count) return 0
     const index = this.#given++
-    if (this.#header === 0) return this.#finishWhole(out, to)
-    const from = this.#header + index * this.#size
-    const end = Math.min(this.#length, from + this.#size)
-    const length = this.#header + end - from
+    if (this.header === 0) return this.#finishWhole(out, to)
+    const from = this.header + index * this.size
+    const end = Math.min(this.#length, from + this.size)
+    const length = this.header + end - from
     const bytes = this.#bytes
     const at = this.#at
-    copy(bytes, at, out, to, this.#header)
-    copy(bytes, at + from, out, to + this.#header, end - from)
+    copy(bytes, at, out, to, this.header)
+    copy(bytes, at + from, out, to + this.header, end - from)
     this.#fixNetwork(out, to, length, index)
     this.#fixTransport(out, to, length, index)
     return length
@@ -119,14 +122,14 @@ export class Segmenter {
   #measure(length: number): boolean {
     const bytes = this.#bytes
     const frame = this.#at
-    const udp = this.#checksumOffset === UDP_CHECKSUM_OFFSET
-    if (!udp && this.#checksumOffset !== TCP_CHECKSUM_OFFSET) return false
-    const network = (this.#network = networkOffset(bytes, frame))
-    const transport = this.#transport
+    const udp = this.checksumOffset === UDP_CHECKSUM_OFFSET
+    if (!udp && this.checksumOffset !== TCP_CHECKSUM_OFFSET) return false
+    const network = (this.network = networkOffset(bytes, frame))
+    const transport = this.transport
     if (transport + (udp ? UDP_HEADER_LEN : TCP_HEADER_LENGTH) > length) return false
     const type = u16(bytes, frame + network - 2)
-    this.#v4 = type === ETHERTYPE_IPV4
-    if (this.#v4) {
+    this.v4 = type === ETHERTYPE_IPV4
+    if (this.v4) {
       const ip = frame + network
       if (transport < network + IPV4_HEADER_LEN || transport !== network + ((bytes[ip] & 15) << 2))
         return false
@@ -135,50 +138,55 @@ export class Segmenter {
     } else if (type !== ETHERTYPE_IPV6 || transport < network + IPV6_HEADER_LEN) return false
     const own = udp ? UDP_HEADER_LEN : dataOffset(bytes, frame + transport)
     if (!udp && own < TCP_HEADER_LENGTH) return false
-    this.#header = transport + own
-    return this.#header <= length
+    this.header = transport + own
+    return this.header <= length
   }
 
   #fixNetwork(out: Uint8Array, to: number, length: number, index: number): void {
-    const ip = to + this.#network
-    if (!this.#v4)
-      return writeU16(out, ip + IPV6_PAYLOAD_LENGTH, length - this.#network - IPV6_HEADER_LEN)
-    writeU16(out, ip + IPV4_TOTAL_LENGTH, length - this.#network)
+    const ip = to + this.network
+    if (!this.v4)
+      return writeU16(out, ip + IPV6_PAYLOAD_LENGTH, length - this.network - IPV6_HEADER_LEN)
     writeU16(out, ip + IPV4_ID, u16(out, ip + IPV4_ID) + index)
-    writeU16(out, ip + IPV4_CHECKSUM, 0)
-    writeU16(out, ip + IPV4_CHECKSUM, checksum(out, ip, this.#transport - this.#network))
+    writeIpv4Length(out, ip, length - this.network)
   }
 
   #fixTransport(out: Uint8Array, to: number, length: number, index: number): void {
-    const transport = to + this.#transport
-    if (this.#checksumOffset === UDP_CHECKSUM_OFFSET)
-      writeU16(out, transport + UDP_LENGTH, length - this.#transport)
+    const transport = to + this.transport
+    if (this.checksumOffset === UDP_CHECKSUM_OFFSET)
+      writeU16(out, transport + UDP_LENGTH, length - this.transport)
     else {
       writeU32(
         out,
         transport + TCP_SEQUENCE,
-        u32(out, transport + TCP_SEQUENCE) + index * this.#size,
+        u32(out, transport + TCP_SEQUENCE) + index * this.size,
       )
       // The last one ends the text, the first one answers congestion (RFC 3168 section 6.1.2).
       if (index < this.count - 1) out[transport + TCP_FLAGS] &= ~(FIN | PSH)
       if (index > 0) out[transport + TCP_FLAGS] &= ~CWR
     }
-    const field = transport + this.#checksumOffset
-    writeU16(out, field, fold(this.#pseudo + length - this.#transport))
+    const field = transport + this.checksumOffset
+    writeU16(out, field, fold(this.pseudo + length - this.transport))
     this.#sum(out, to, length)
   }
 
   #finishWhole(out: Uint8Array, to: number): number {
     copy(this.#bytes, this.#at, out, to, this.#length)
-    if (this.#transport !== 0) this.#sum(out, to, this.#length)
+    if (this.transport !== 0) this.#sum(out, to, this.#length)
     return this.#length
   }
 
   /** Zero would mean that there is none (RFC 768); the other zero says the same of the sum. */
   #sum(out: Uint8Array, to: number, length: number): void {
-    const sum = sumBytes(out, to + this.#transport, length - this.#transport, 0)
-    writeU16(out, to + this.#transport + this.#checksumOffset, finish(sum) || 0xffff)
+    const sum = sumBytes(out, to + this.transport, length - this.transport, 0)
+    writeU16(out, to + this.transport + this.checksumOffset, finish(sum) || 0xffff)
   }
+}
+
+/** Changes an IPv4 packet's length, and sums its header anew. */
+export function writeIpv4Length(bytes: Uint8Array, ip: number, length: number): void {
+  writeU16(bytes, ip + IPV4_TOTAL_LENGTH, length)
+  writeU16(bytes, ip + IPV4_CHECKSUM, 0)
+  writeU16(bytes, ip + IPV4_CHECKSUM, checksum(bytes, ip, (bytes[ip] & 15) << 2))
 }
 
 /** Up to here a loop is faster than TypedArray.set with its subarray (about 80 ns). */
