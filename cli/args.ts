@@ -1,16 +1,26 @@
 // The command line of ioth-run: options up to the first word that is none, then the command.
 import { parseArgs } from 'node:util'
 
+import { UserError } from '../src/base/user-error.ts'
+import {
+  checkSettings,
+  defaultRoute,
+  noSettings,
+  parseMac,
+  parseMtu,
+  parseName,
+  parseOwnAddress,
+  parseRoute,
+  parseRouter,
+  takeIp6,
+  type Settings,
+} from '../src/conf/settings.ts'
+import { parseConfString } from '../src/conf/string.ts'
 import { absoluteVnl } from '../src/plug/vnl.ts'
-import { formatPrefix, parseAddress, parsePrefix, type Prefix } from '../src/wire/address-text.ts'
-import type { Address } from '../src/wire/address.ts'
 import { Failure } from './exit.ts'
 
 export interface RunArgs {
-  /** "10.0.0.5/24" */
-  addresses: string[]
-  mac: string | undefined
-  gateway: string | undefined
+  settings: Settings
   net: string
   verbose: boolean
   /** Where in the arguments the command begins. */
@@ -21,12 +31,20 @@ export const USAGE = `usage: ioth-run [OPTION]... [--] COMMAND [ARGUMENT]...
 
 Runs COMMAND as an Internet node of its own, on a virtual network.
 
-  --ip ADDRESS[/LENGTH]   its IPv4 address (prefix length 24 unless given); may be repeated
+  --ip ADDRESS[/LENGTH]   an address, IPv4 or IPv6 (24 or 64 bits unless given); may be repeated
+  --ip6 auto[,ID]         IPv6 addresses as the network's routers say; ID: eui64 (of the Ethernet
+                          address, unless given), stable (for this name or command), hash (of --name)
+  --ip6 ADDRESS[/LENGTH]  an IPv6 address; may be repeated
+  --dhcp                  an IPv4 address, routes and name servers as a DHCP server says
+  --route ROUTE           "PREFIX [via GATEWAY] [metric N]", "default via …"; may be repeated
+  --gateway ADDRESS       the router to everywhere else; may be repeated, for each family
+  --mtu BYTES             the largest packet, where it is not to be the link's
+  --name NAME             its host name, which DHCP servers are told
+  --conf STRING           such options in VirtualSquare's words: "ip=10.0.0.5,gw=10.0.0.1", "auto"
   --mac ADDRESS           its Ethernet address (made up unless given)
   --net NETWORK           the network it joins: switch://NAME, a switch's directory, or another
                           plug, such as tap://NAME (switch://default unless given)
-  --gateway ADDRESS       the router to everywhere else
-  --verbose               say on standard error what was started
+  --verbose               say on standard error what was started, and what it was given
   --version, --help       print that and end
 
 Exit status: COMMAND's own; 125 if ioth failed, 126 if COMMAND cannot be run, 127 if there is none.
@@ -34,9 +52,15 @@ Exit status: COMMAND's own; 125 if ioth failed, 126 if COMMAND cannot be run, 12
 
 const options = {
   ip: { type: 'string', multiple: true },
+  ip6: { type: 'string', multiple: true },
+  dhcp: { type: 'boolean' },
+  route: { type: 'string', multiple: true },
+  gateway: { type: 'string', multiple: true },
+  mtu: { type: 'string' },
+  name: { type: 'string' },
+  conf: { type: 'string', multiple: true },
   mac: { type: 'string' },
   net: { type: 'string' },
-  gateway: { type: 'string' },
   verbose: { type: 'boolean' },
   version: { type: 'boolean' },
   help: { type: 'boolean' },
@@ -50,23 +74,54 @@ export function parseRunArgs(args: string[]): RunArgs | 'help' | 'version' {
   if (values.version) return 'version'
   if (command === args.length)
     throw new Failure('no command given (ioth-run --ip 10.0.0.5 nginx would run nginx)')
-  const addresses = (values.ip ?? []).map(parseIp)
-  return {
-    addresses: addresses.map(formatPrefix),
-    mac: values.mac === undefined ? undefined : parseMac(values.mac),
-    gateway: values.gateway === undefined ? undefined : parseGateway(values.gateway, addresses),
-    // The stack server has another working directory.
-    net: absoluteVnl(values.net ?? 'switch://default'),
-    verbose: values.verbose ?? false,
-    command,
+  try {
+    return { ...configuration(values), command }
+  } catch (error) {
+    throw error instanceof UserError ? new Failure(error.message) : error
   }
 }
 
+/** What --conf says comes first; what it leaves open, the other options say. */
+function configuration(values: Values): Omit<RunArgs, 'command'> {
+  const conf = values.conf === undefined ? undefined : parseConfString(values.conf.join('\n'))
+  const settings = conf?.settings ?? noSettings()
+  const each = (name: 'ip' | 'ip6' | 'route' | 'gateway', take: Take) => {
+    for (const value of values[name] ?? []) take(`--${name} "${value}"`, value)
+  }
+  each('ip', (what, value) => settings.addresses.push(parseOwnAddress(what, value)))
+  each('ip6', (what, value) => takeIp6(settings, what, value))
+  each('route', (what, value) => settings.routes.push(parseRoute(what, value)))
+  each('gateway', (what, value) => settings.routes.push(defaultRoute(parseRouter(what, value))))
+  const once = <T>(name: 'mac' | 'name' | 'mtu', parse: (what: string, value: string) => T) => {
+    const value = values[name]
+    return value === undefined ? undefined : parse(`--${name} "${value}"`, value)
+  }
+  settings.mac = once('mac', parseMac) ?? settings.mac
+  settings.name = once('name', parseName) ?? settings.name
+  settings.mtu = once('mtu', parseMtu)
+  settings.dhcp ||= values.dhcp ?? false
+  checkSettings(settings)
+  return {
+    settings,
+    // The stack server has another working directory.
+    net: absoluteVnl(values.net ?? conf?.net ?? 'switch://default'),
+    verbose: (values.verbose ?? false) || (conf?.verbose ?? false),
+  }
+}
+
+type Take = (what: string, value: string) => void
+
 interface Values {
   ip?: string[]
+  ip6?: string[]
+  dhcp?: boolean
+  route?: string[]
+  gateway?: string[]
+  mtu?: string
+  name?: string
+  conf?: string[]
   mac?: string
   net?: string
-  gateway?: string
   verbose?: boolean
   version?: boolean
   help?: boolean
@@ -98,71 +153,23 @@ function take(values: Values, name: Name, rawName: string, value: string | undef
     throw new Failure(
       `option ${rawName} needs a value (${examples[name as keyof typeof examples]})`,
     )
-  if (name === 'ip') values.ip = [...(values.ip ?? []), value]
+  if (isMultiple(name)) values[name] = [...(values[name] ?? []), value]
   else if (values[name] !== undefined)
     throw new Failure(`option ${rawName} is given twice: "${String(values[name])}" and "${value}"`)
   else values[name as 'mac'] = value
 }
 
+const isMultiple = (name: Name): name is 'ip' | 'ip6' | 'route' | 'gateway' | 'conf' =>
+  'multiple' in options[name]
+
 const examples = {
   ip: '--ip 10.0.0.5',
+  ip6: '--ip6 auto',
+  route: '--route "10.1.0.0/16 via 10.0.0.1"',
+  gateway: '--gateway 10.0.0.1',
+  mtu: '--mtu 1400',
+  name: '--name www.example.org',
+  conf: '--conf auto',
   mac: '--mac 02:00:00:00:00:05',
   net: '--net switch://lab',
-  gateway: '--gateway 10.0.0.1',
-}
-
-function parseIp(value: string): Prefix {
-  if (value.includes(':'))
-    throw new Failure(`cannot use --ip "${value}": networks carry IPv4 only (write 10.0.0.5)`)
-  const prefix = parsePrefix(value, 24)
-  if (!prefix)
-    throw new Failure(
-      `cannot use --ip "${value}": not an IPv4 address (write 10.0.0.5 or 10.0.0.5/24)`,
-    )
-  if (prefix.prefixLength === 0)
-    throw new Failure(`cannot use --ip "${value}": the prefix length is 1 to 32`)
-  const why = unfitForHost(prefix.address)
-  if (why) throw new Failure(`cannot use --ip "${value}": ${why}`)
-  return prefix
-}
-
-/** Why no host may have this address (RFC 1122 section 3.2.1.3), if so. */
-function unfitForHost(address: Address): string | undefined {
-  const first = address.d >>> 24
-  if (first === 0) return 'addresses that begin with 0 mean "this network"'
-  if (address.isLoopback) return '127.0.0.0/8 is the loopback, which every program has anyway'
-  if (address.isMulticast) return 'it is a multicast address'
-  if (first >= 240) return 'addresses from 240.0.0.0 on are reserved'
-  return undefined
-}
-
-function parseGateway(value: string, own: Prefix[]): string {
-  const gateway = value.includes(':') ? undefined : parseAddress(value)
-  if (!gateway)
-    throw new Failure(`cannot use --gateway "${value}": not an IPv4 address (write 10.0.0.1)`)
-  const why = unfitForHost(gateway)
-  if (why) throw new Failure(`cannot use --gateway "${value}": ${why}`)
-  if (own.some(({ address }) => address.equals(gateway)))
-    throw new Failure(`cannot use --gateway "${value}": it is the program's own address`)
-  if (!own.some(({ address, prefixLength }) => address.matches(gateway, prefixLength)))
-    throw new Failure(
-      `cannot use --gateway "${value}": ` +
-        (own.length > 0
-          ? `it is not on the network of --ip ${own.map(formatPrefix).join(' ')}`
-          : 'it needs an --ip on its network'),
-    )
-  return value
-}
-
-function parseMac(value: string): string {
-  const mac = value.toLowerCase()
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac))
-    throw new Failure(
-      `cannot use --mac "${value}": not an Ethernet address (write 02:00:00:00:00:05)`,
-    )
-  if (parseInt(mac.slice(0, 2), 16) & 1)
-    throw new Failure(`cannot use --mac "${value}": it is a multicast address (02:… is private)`)
-  if (mac === '00:00:00:00:00:00')
-    throw new Failure(`cannot use --mac "${value}": it is nobody's (02:… is private)`)
-  return mac
 }

@@ -30,19 +30,18 @@ process.on('uncaughtException', error => {
 })
 
 const request = JSON.parse(process.argv[2] ?? '{}') as StackRequest
-const mac = request.mac ?? randomMac()
+const mac = request.settings.mac ?? randomMac()
 try {
   const server = new Server({
     net: request.net,
-    addresses: request.addresses,
+    settings: request.settings,
     mac,
-    gateway: request.gateway,
     command: basename(request.command),
     parent: request.pid,
     faults: process.env.IOTH_FAULTS === '1',
   })
   const ready = await server.start()
-  answer({ ok: true, ...ready, mac, addresses: request.addresses })
+  answer({ ok: true, ...ready, mac })
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error)
   if (!(error instanceof UserError)) writeSync(2, `${(error as Error).stack ?? message}\n`)

@@ -26,12 +26,10 @@ async function main(): Promise<void> {
   const own = inherited()
   keepIgnoring(own.ignored)
   hideDescriptors()
-  const { addresses, mac, gateway, net, verbose } = args
+  const { settings, net, verbose } = args
   const stack = await startStackServer(parts.server, {
     net,
-    addresses,
-    mac,
-    gateway,
+    settings,
     command,
     args: rest,
     pid: process.pid,
@@ -118,8 +116,15 @@ function withoutShim(entry: string): string {
 const latin1 = (text: string) => Buffer.from(text).toString('latin1')
 
 function report(stack: StackReady, net: string, command: string): void {
-  const where = [stack.mac, ...stack.addresses].join(' ')
-  writeSync(2, `ioth-run: ${command} is ${where} on ${net} (stack ${stack.stack}, ${stack.dir})\n`)
+  const { addresses, routes, dns, search } = stack.obtained
+  const where = [stack.mac, ...addresses].join(' ')
+  const lines = [
+    `${command} is ${where} on ${net} (stack ${stack.stack}, ${stack.dir})`,
+    ...routes.map(route => `route ${route}`),
+    ...(dns.length > 0 ? [`name servers ${dns.join(' ')}`] : []),
+    ...(search.length > 0 ? [`search ${search.join(' ')}`] : []),
+  ]
+  writeSync(2, lines.map(line => `ioth-run: ${line}\n`).join(''))
 }
 
 function print(text: string): void {

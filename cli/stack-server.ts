@@ -8,6 +8,8 @@ import { once } from 'node:events'
 import { closeSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 
+import type { Obtained } from '../src/conf/configuration.ts'
+import type { Settings } from '../src/conf/settings.ts'
 import * as libc from '../src/ffi/libc.ts'
 import { runtimeDirectory } from '../src/server/runtime.ts'
 import { Failure } from './exit.ts'
@@ -15,9 +17,7 @@ import { Failure } from './exit.ts'
 /** What `ioth-stack` gets as its one argument. */
 export interface StackRequest {
   net: string
-  addresses: string[]
-  mac: string | undefined
-  gateway: string | undefined
+  settings: Settings
   command: string
   args: string[]
   /** ioth-run's process, which becomes the program. */
@@ -33,7 +33,7 @@ export interface StackReady {
   dir: string
   token: string
   mac: string
-  addresses: string[]
+  obtained: Obtained
 }
 
 interface StackRefused {

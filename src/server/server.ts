@@ -8,6 +8,8 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { UserError } from '../base/user-error.ts'
+import type { Obtained } from '../conf/configuration.ts'
+import type { Settings } from '../conf/settings.ts'
 import { waitReadable } from '../ffi/blocking.ts'
 import * as libc from '../ffi/libc.ts'
 import { unixListen } from '../ffi/unix.ts'
@@ -46,10 +48,8 @@ const RETRY_NETWORK_MS = 200
 
 export interface ServerOptions {
   readonly net: string
-  /** `A/LEN` */
-  readonly addresses: readonly string[]
+  readonly settings: Settings
   readonly mac: string
-  readonly gateway: string | undefined
   /** The program, for those who ask who has an address. */
   readonly command: string
   /** The process that will become the program; its end before that is the server's. */
@@ -62,6 +62,7 @@ export interface ServerReady {
   readonly stack: string
   readonly dir: string
   readonly token: string
+  readonly obtained: Obtained
 }
 
 /** Events of the main thread's epoll set that are no slots. */
@@ -96,7 +97,7 @@ export class Server {
   constructor(options: ServerOptions) {
     const runtime = runtimeDirectory()
     this.#options = options
-    this.#claims = options.addresses.map(text => parsePrefix(text)!.address)
+    this.#claims = options.settings.addresses.map(text => parsePrefix(text)!.address)
     this.#opener = plugOpener(options.net, {
       runtime: () => runtime,
       join: network =>
@@ -143,8 +144,7 @@ export class Server {
       connListeners: this.#listen(libc.SOCK_STREAM, 'conn', 4096),
       kicks: this.#listen(libc.SOCK_DGRAM, 'kick', 0),
       mac: options.mac,
-      addresses: options.addresses,
-      gateway: options.gateway,
+      settings: options.settings,
     }
     this.#startUndertaker()
   }
@@ -152,7 +152,7 @@ export class Server {
   /** Joins the network and starts the stack thread; resolves when programs can be served. */
   async start(): Promise<ServerReady> {
     this.#link = await this.#opener.open()
-    await this.#startThread(true)
+    const obtained = await this.#startThread(true)
     for (const fd of this.#ctlListeners) this.#add(fd, CONTROL_SOCKET)
     const parent = libc.pidfdOpen(this.#options.parent)
     if (parent < 0) throw new UserError('Cannot serve a program that is gone')
@@ -160,7 +160,7 @@ export class Server {
     Atomics.store(this.#region.words, REGION.state / 4, SERVER_RUNNING)
     this.#watchHeart()
     void this.#serve()
-    return { stack: this.#name, dir: this.#dir, token: this.#token.toString('hex') }
+    return { stack: this.#name, dir: this.#dir, token: this.#token.toString('hex'), obtained }
   }
 
   /** Waits for processes that come and go, off the loop. */
@@ -204,7 +204,8 @@ export class Server {
 
   // ---- the stack thread
 
-  async #startThread(fresh: boolean): Promise<void> {
+  /** What the stack has to begin with. Throws a UserError if it cannot have what it shall. */
+  async #startThread(fresh: boolean): Promise<Obtained> {
     const { port1, port2 } = new MessageChannel()
     this.#messages = port1
     const data: ThreadData = { ...this.#thread, fresh, link: this.#link, messages: port2 }
@@ -212,9 +213,10 @@ export class Server {
       workerData: data,
       transferList: [port2],
     })
-    await new Promise<void>((resolve, reject) => {
+    const obtained = await new Promise<Obtained>((resolve, reject) => {
       port1.on('message', (message: FromThread) => {
-        if (message.type === 'ready') resolve()
+        if (message.type === 'ready') resolve(message.obtained)
+        else if (message.type === 'refused') reject(new UserError(message.why))
         else if (message.type === 'linkLost') void this.#rejoin()
         else if (message.type === 'slotFreed') this.#ended.delete(message.slot)
         else this.end(0)
@@ -228,6 +230,7 @@ export class Server {
     // What a thread was told shortly before it failed died with it.
     for (const slot of this.#ended) this.#tell({ type: 'slotEnded', slot })
     if (this.#draining) this.#tell({ type: 'drain' })
+    return obtained
   }
 
   /** The thread threw: another one goes on with the same connections. */

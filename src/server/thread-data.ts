@@ -1,5 +1,7 @@
 // What the main thread hands to a stack thread, and what the two tell each other afterwards.
 import type { MessagePort } from 'node:worker_threads'
+import type { Obtained } from '../conf/configuration.ts'
+import type { Settings } from '../conf/settings.ts'
 import type { PlugNumbers } from '../plug/open.ts'
 
 export interface ThreadData {
@@ -24,9 +26,7 @@ export interface ThreadData {
   /** The plug that the stack sits on. */
   readonly link: PlugNumbers | undefined
   readonly mac: string
-  /** `A/LEN` */
-  readonly addresses: readonly string[]
-  readonly gateway: string | undefined
+  readonly settings: Settings
   readonly messages: MessagePort
 }
 
@@ -44,7 +44,10 @@ export type ToThread =
   | { readonly type: 'fault'; readonly kind: 'throw' | 'loop' }
 
 export type FromThread =
-  | { readonly type: 'ready' }
+  /** Programs can be served: the stack has what it waits for. */
+  | { readonly type: 'ready'; readonly obtained: Obtained }
+  /** It cannot have that; one sentence. */
+  | { readonly type: 'refused'; readonly why: string }
   /** The other end of the plug is gone, or broke the rules. */
   | { readonly type: 'linkLost' }
   /** What slot `slot` held is free. */

@@ -10,13 +10,13 @@
 import { randomFillSync } from 'node:crypto'
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
 import * as libc from '../ffi/libc.ts'
+import { Configuration } from '../conf/configuration.ts'
 import { buildPlug, type PlugNumbers } from '../plug/open.ts'
 import type { Plug } from '../plug/plug.ts'
 import { REGION } from '../shm/layout.ts'
 import { Region } from '../shm/region.ts'
 import { Sockets } from '../sockets/sockets.ts'
 import { Stack, TCB_BYTES } from '../stack/stack.ts'
-import { parseAddress, parsePrefix } from '../wire/address-text.ts'
 import { parseMac, type Mac } from '../wire/mac.ts'
 import { threadClock } from './clock.ts'
 import { HEARTBEAT, STOP, type FromThread, type ThreadData, type ToThread } from './thread-data.ts'
@@ -35,6 +35,7 @@ class StackThread {
   readonly #words: Int32Array
   readonly #sockets: Sockets
   readonly #stack: Stack
+  readonly #configuration: Configuration
   readonly #now = threadClock()
   readonly #frames = {
     frameArrives: (
@@ -69,13 +70,13 @@ class StackThread {
       makeStack: user =>
         new Stack({
           mac: parseMac(data.mac)!,
-          addresses: data.addresses.map(text => parsePrefix(text)!),
-          ...(data.gateway !== undefined && { gateway: parseAddress(data.gateway) }),
+          addresses: [],
           random: bytes => void randomFillSync(bytes),
           tcp: { memory: data.tcbs, capacity, user },
         }),
     })
     this.#stack = this.#sockets.ground.stack
+    this.#configuration = new Configuration(this.#stack, data.settings)
     this.#stack.onConflict = () => {
       // The program's next life has our address already.
       if (this.#draining) this.#tell({ type: 'drained' })
@@ -107,7 +108,7 @@ class StackThread {
 
   /** The loop. Ends when the main thread says so. */
   run(): void {
-    this.#tell({ type: 'ready' })
+    this.#begin()
     let turns = 0
     while (Atomics.load(this.#control, STOP) === 0) {
       Atomics.add(this.#control, HEARTBEAT, 1)
@@ -119,6 +120,15 @@ class StackThread {
         if (++turns % TURNS_PER_POLL === 0) this.#sockets.poll(0)
       } else this.#sleep(next)
     }
+  }
+
+  /** Programs can be served, or never can. */
+  #begin(): void {
+    const configuration = this.#configuration
+    const mtu = this.#plug?.sink.mtu ?? Infinity
+    const why = this.#data.fresh ? configuration.refusal(mtu) : undefined
+    if (why === undefined) this.#tell({ type: 'ready', obtained: configuration.obtained })
+    else this.#tell({ type: 'refused', why })
   }
 
   /** Takes what is there. How many things there were. */

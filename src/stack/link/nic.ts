@@ -39,7 +39,10 @@ export class Nic implements NeighborLink {
   readonly handlers = new Map<number, PacketHandler>()
   readonly users: LinkUser[] = []
   sink: FrameSink | undefined
+  /** The largest packet that we send. */
   mtu = DEFAULT_MTU
+  private linkMtu = DEFAULT_MTU
+  private mtuLimit = Infinity
   /** The link takes segments longer than its mtu, and leaves the checksum to us. */
   offload = false
 
@@ -65,9 +68,16 @@ export class Nic implements NeighborLink {
       for (const user of this.users) user.linkDown()
       return
     }
-    this.mtu = sink.mtu
+    this.linkMtu = sink.mtu
+    this.limitMtu(this.mtuLimit)
     this.offload = sink.offload
     for (const user of this.users) user.linkUp()
+  }
+
+  /** No packet of ours is to be larger; what others send is bounded by the link alone. */
+  limitMtu(mtu: number): void {
+    this.mtuLimit = mtu
+    this.mtu = Math.min(mtu, this.linkMtu)
   }
 
   /** Frames to this group are ours from now on, until leave() was called as often. */
@@ -100,7 +110,7 @@ export class Nic implements NeighborLink {
       counters.frameTooShort++
       return
     }
-    if (length > this.mtu + ETHER_HEADER_LEN && !(this.offload && gsoSize > 0)) {
+    if (length > this.linkMtu + ETHER_HEADER_LEN && !(this.offload && gsoSize > 0)) {
       counters.frameTooLong++
       return
     }

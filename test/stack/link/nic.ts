@@ -168,3 +168,20 @@ t.test('who uses the link is told when it comes and goes', async t => {
   n.setSink(undefined)
   t.same(told, ['up', 'down'])
 })
+
+t.test(
+  'limitMtu() bounds what is sent, before and after the link comes, not what arrives',
+  async t => {
+    const { nic: n, delivered } = nic()
+    n.limitMtu(1400)
+    t.equal(n.mtu, 1400)
+    n.setSink(new TestSink(1500))
+    t.equal(n.mtu, 1400)
+    arrive(n, ethernet(macOf(1), macOf(2), ETHERTYPE_IPV4, new Uint8Array(1500)), 0)
+    t.same(delivered, ['1500'])
+    n.limitMtu(9000)
+    t.equal(n.mtu, 1500)
+    n.setSink(new TestSink(9000))
+    t.equal(n.mtu, 9000)
+  },
+)
