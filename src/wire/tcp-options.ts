@@ -8,6 +8,7 @@ export const TCPOPT_WINDOW = 3
 export const TCPOPT_SACK_PERMITTED = 4
 export const TCPOPT_SACK = 5
 export const TCPOPT_TIMESTAMP = 8
+export const TCPOPT_FASTOPEN = 34
 
 export const TCP_OPTIONS_ROOM = 40
 /** Two NOPs before it, so that its words lie on word boundaries: what every segment carries. */
@@ -18,7 +19,11 @@ export const MAX_WINDOW_SHIFT = 14
 export const DEFAULT_MSS_V4 = 536
 export const DEFAULT_MSS_V6 = 1220
 const MAX_SACK_BLOCKS = 4
+/** RFC 7413 section 4.1.1. */
+const MIN_COOKIE = 4
+const MAX_COOKIE = 16
 const TIMESTAMP_WORD = (TCPOPT_NOP << 24) | (TCPOPT_NOP << 16) | (TCPOPT_TIMESTAMP << 8) | 10
+const SACK_TIMESTAMP_WORD = (TCPOPT_SACK_PERMITTED << 24) | (2 << 16) | (TCPOPT_TIMESTAMP << 8) | 10
 
 /** The options of the segment parsed last: one object, used again. */
 export class TcpOptions {
@@ -33,6 +38,9 @@ export class TcpOptions {
   /** SACK blocks: start and end, in turn. */
   readonly sacks = new Int32Array(2 * MAX_SACK_BLOCKS)
   sackCount = 0
+  /** Bytes of a Fast Open cookie; 0: one is asked for; -1: no such option. */
+  fastOpen = -1
+  readonly cookie = new Uint8Array(MAX_COOKIE)
 
   /**
    * Parses the options in b[at, end). False: an option's length lies (0, 1, or beyond the end), and nothing behind it
@@ -45,6 +53,7 @@ export class TcpOptions {
     this.sackPermitted = false
     this.timestamps = false
     this.sackCount = 0
+    this.fastOpen = -1
     if (end - at === TIMESTAMP_OPTION_LENGTH && i32(b, at) === TIMESTAMP_WORD) {
       this.takeTimestamps(b, at + 4)
       return true
@@ -80,6 +89,9 @@ export class TcpOptions {
       case TCPOPT_TIMESTAMP:
         if (length === 10 && !this.timestamps) this.takeTimestamps(b, at)
         break
+      case TCPOPT_FASTOPEN:
+        if (syn && this.fastOpen < 0) this.takeCookie(b, at, length - 2)
+        break
       case TCPOPT_SACK:
         if (!syn && this.sackCount === 0) this.takeSacks(b, at, length - 2)
         break
@@ -90,6 +102,12 @@ export class TcpOptions {
     this.timestamps = true
     this.tsVal = i32(b, at)
     this.tsEcr = i32(b, at + 4)
+  }
+
+  private takeCookie(b: Uint8Array, at: number, length: number): void {
+    if (length !== 0 && (length < MIN_COOKIE || length > MAX_COOKIE || length % 2 !== 0)) return
+    this.fastOpen = length
+    for (let i = 0; i < length; i++) this.cookie[i] = b[at + i]
   }
 
   private takeSacks(b: Uint8Array, at: number, length: number): void {
@@ -124,12 +142,31 @@ export function writeSackPermitted(b: Uint8Array, at: number): number {
   return at + 4
 }
 
-export function writeTimestamps(b: Uint8Array, at: number, tsVal: number, tsEcr: number): number {
-  writeU32(b, at, TIMESTAMP_WORD)
+/** `sack`: SACK permitted stands where the NOPs would, so that a SYN has room for a cookie of 16 bytes. */
+export function writeTimestamps(
+  b: Uint8Array,
+  at: number,
+  tsVal: number,
+  tsEcr: number,
+  sack = false,
+): number {
+  writeU32(b, at, sack ? SACK_TIMESTAMP_WORD : TIMESTAMP_WORD)
   writeU32(b, at + 4, tsVal)
   writeU32(b, at + 8, tsEcr)
   return at + 12
 }
+
+/** A Fast Open cookie, none to ask for one, and NOPs up to a word's end. */
+export function writeCookie(b: Uint8Array, at: number, cookie: Uint8Array): number {
+  b[at] = TCPOPT_FASTOPEN
+  b[at + 1] = 2 + cookie.length
+  for (let i = 0; i < cookie.length; i++) b[at + 2 + i] = cookie[i]
+  const end = at + cookieOptionLength(cookie)
+  for (let i = at + 2 + cookie.length; i < end; i++) b[i] = TCPOPT_NOP
+  return end
+}
+
+export const cookieOptionLength = (cookie: Uint8Array): number => (2 + cookie.length + 3) & ~3
 
 /** The head of a SACK option of `blocks` blocks; each block is two words that the caller writes behind it. */
 export function writeSackHead(b: Uint8Array, at: number, blocks: number): number {

@@ -18,6 +18,8 @@ export interface Fields {
   sackOk?: boolean
   ts?: readonly [number, number]
   sack?: readonly (readonly [number, number])[]
+  /** A Fast Open option: [] asks for a cookie. */
+  cookie?: readonly number[]
   /** Options as they stand, instead of all of the above. */
   options?: readonly number[]
   text?: string | Uint8Array
@@ -37,6 +39,8 @@ export interface Sent {
   readonly sackOk: boolean
   readonly ts: readonly [number, number] | undefined
   readonly sack: readonly (readonly [number, number])[]
+  /** A Fast Open option: [] asks for a cookie. */
+  readonly cookie: readonly number[] | undefined
   readonly text: Uint8Array
   readonly gsoSize: number
   readonly src: Address
@@ -72,6 +76,7 @@ function optionBytes(f: Fields): number[] {
   if (f.wscale !== undefined) o.push(1, 3, 3, f.wscale)
   if (f.sackOk) o.push(1, 1, 4, 2)
   if (f.ts) o.push(1, 1, 8, 10, ...word(f.ts[0]), ...word(f.ts[1]))
+  if (f.cookie) o.push(34, 2 + f.cookie.length, ...f.cookie)
   if (f.sack && f.sack.length > 0)
     o.push(1, 1, 5, 2 + 8 * f.sack.length, ...f.sack.flatMap(([a, b]) => [...word(a), ...word(b)]))
   return o
@@ -84,6 +89,7 @@ export function read(b: Uint8Array, src: Address, dst: Address, gsoSize: number)
   let wscale = -1
   let sackOk = false
   let ts: [number, number] | undefined
+  let cookie: number[] | undefined
   const sack: [number, number][] = []
   for (let i = TCP_HEADER_LENGTH; i < header;) {
     if (b[i] === 0) break
@@ -97,6 +103,7 @@ export function read(b: Uint8Array, src: Address, dst: Address, gsoSize: number)
     if (b[i] === 4) sackOk = true
     if (b[i] === 8) ts = [i32(b, i + 2), i32(b, i + 6)]
     if (b[i] === 5) for (let k = i + 2; k < i + n; k += 8) sack.push([u32(b, k), u32(b, k + 4)])
+    if (b[i] === 34) cookie = [...b.slice(i + 2, i + n)]
     i += n
   }
   return {
@@ -112,6 +119,7 @@ export function read(b: Uint8Array, src: Address, dst: Address, gsoSize: number)
     sackOk,
     ts,
     sack,
+    cookie,
     text: b.slice(header),
     gsoSize,
     src,

@@ -111,3 +111,34 @@ t.test(
     t.pass()
   },
 )
+
+for (const [name, bytes, syn, want] of [
+  ['asked for', [34, 2], true, []],
+  ['of 4 bytes', [34, 6, 1, 2, 3, 4], true, [1, 2, 3, 4]],
+  ['of 16 bytes', [34, 18, ...new Array<number>(16).fill(7)], true, new Array(16).fill(7)],
+  ['of 2 bytes', [34, 4, 1, 2], true, undefined],
+  ['of 5 bytes', [34, 7, 1, 2, 3, 4, 5], true, undefined],
+  ['of 18 bytes', [34, 20, ...new Array<number>(18).fill(7)], true, undefined],
+  ['without SYN', [34, 2], false, undefined],
+  ['twice: the first counts', [34, 2, 34, 6, 1, 2, 3, 4], true, []],
+  ['not there, after one that was', [1], true, undefined],
+] as const)
+  t.test(`TcpOptions.parse(), a Fast Open cookie ${name}`, async t => {
+    const o = new options.TcpOptions()
+    o.parse(Uint8Array.of(34, 6, 9, 9, 9, 9), 0, 6, true)
+    o.parse(Uint8Array.from(bytes), 0, bytes.length, syn)
+    t.same(o.fastOpen < 0 ? undefined : [...o.cookie.subarray(0, o.fastOpen)], want)
+  })
+
+t.test('writeCookie() ends on a word, writeTimestamps() has room for SACK permitted', async t => {
+  for (const n of [0, 4, 6, 8, 10, 16]) {
+    const b = new Uint8Array(40).fill(255)
+    const cookie = new Uint8Array(n).fill(3)
+    const end = options.writeCookie(b, options.writeTimestamps(b, 0, 5, 6, true), cookie)
+    t.equal(end, 12 + options.cookieOptionLength(cookie))
+    t.equal(end % 4, 0)
+    const o = new options.TcpOptions()
+    t.ok(o.parse(b, 0, end, true))
+    t.match(o, { sackPermitted: true, timestamps: true, tsVal: 5, tsEcr: 6, fastOpen: n })
+  }
+})

@@ -15,7 +15,15 @@ import { sample } from './rtt.ts'
 import type { Segment } from './segment.ts'
 import { type Seq, add, after, before, diff } from './seq.ts'
 import { synSentArrives } from './syn-sent.ts'
-import { F_ACK_NOW, F_ACTIVE, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
+import {
+  F_ACK_NOW,
+  F_ACTIVE,
+  F_FAST_OPEN,
+  F_SYN_DUE,
+  F_TIMESTAMPS,
+  F_TS_RECENT,
+  type Tcb,
+} from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { takeText } from './text.ts'
 import { checkUrgent } from './urgent.ts'
@@ -71,6 +79,7 @@ function unexpected(tcp: Tcp, packet: Packet, seg: Segment, now: number): void {
 
 /** Section 3.10.7.4. */
 function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: number): void {
+  if (isRepeatedSyn(tcb, seg)) return repeatSynAck(tcp, tcb, seg, now)
   const crossing = isCrossingSyn(tcb, seg)
   if (crossing) seg.dropSyn()
   if (!checkSequence(tcp, tcb, seg, now)) return
@@ -100,6 +109,21 @@ function isCrossingSyn(tcb: Tcb, seg: Segment): boolean {
   return (seg.control & (SYN | ACK | RST)) === (SYN | ACK) && seg.seq === tcb.rcv.irs
 }
 
+/** The peer's SYN again, maybe with text that we do not take before the handshake is done. */
+const isRepeatedSyn = (tcb: Tcb, seg: Segment): boolean =>
+  tcb.state === 'SYN-RECEIVED' &&
+  (seg.control & (SYN | ACK | RST)) === SYN &&
+  seg.seq === tcb.rcv.irs
+
+/** It has not got our SYN and ACK, and times the answer to this one. */
+function repeatSynAck(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
+  tcp.counters.outOfWindow++
+  if (seg.options.timestamps && tcb.has(F_TIMESTAMPS)) noteTimestamp(tcb, seg, now)
+  if (tooSoon(tcp, tcb, now)) return
+  tcb.mark(F_SYN_DUE)
+  tcp.ready.push(tcb.slot)
+}
+
 /** First. What is not acceptable is answered by an acknowledgment, and is not looked at any further. */
 function checkSequence(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
   const { rcv } = tcb
@@ -112,7 +136,7 @@ function checkSequence(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
       tcb.mark(F_ACK_NOW)
     } else {
       tcp.counters.outOfWindow++
-      if (!seg.has(RST)) answerOutOfWindow(tcp, tcb, seg, now)
+      if (!seg.has(RST)) answerUnacceptable(tcp, tcb, seg, now)
       return false
     }
   }
@@ -133,16 +157,6 @@ export function acceptable(
   if (from >= 0) return from < wnd
   const last = diff(add(seg.seq, seg.len - 1), nxt)
   return last >= 0 && last < wnd
-}
-
-function answerOutOfWindow(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
-  if (tcb.state !== 'SYN-RECEIVED' || !seg.has(SYN) || seg.seq !== tcb.rcv.irs)
-    return answerUnacceptable(tcp, tcb, seg, now)
-  // The peer's SYN again: it has not got our SYN and ACK, and times the answer to this one.
-  if (seg.options.timestamps && tcb.has(F_TIMESTAMPS)) noteTimestamp(tcb, seg, now)
-  if (tooSoon(tcp, tcb, now)) return
-  tcb.snd.nxt = tcb.snd.iss
-  tcp.ready.push(tcb.slot)
 }
 
 /** RFC 7323 sections 3.2 and 5.3, R1. */
@@ -176,7 +190,8 @@ function noteTimestamp(tcb: Tcb, seg: Segment, now: number): void {
 function takeReset(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   if (seg.seq !== tcb.rcv.nxt) return challenge(tcp, tcb, now)
   tcp.counters.resetsIn++
-  if (tcb.state === 'SYN-RECEIVED') {
+  if (tcb.has(F_FAST_OPEN)) tcp.fastOpen.wasReset(now)
+  else if (tcb.state === 'SYN-RECEIVED') {
     tcp.counters.failedOpens++
     return tcp.finish(tcb, tcb.has(F_ACTIVE) ? ECONNREFUSED : 0)
   }
@@ -194,13 +209,14 @@ function completeHandshake(
   now: number,
 ): boolean {
   const { snd } = tcb
-  if (!after(seg.ack, snd.una) || after(seg.ack, snd.max)) {
+  if (!after(seg.ack, snd.iss) || after(seg.ack, snd.max)) {
     tcp.counters.badAcks++
     refuse(tcp, packet, seg)
     return false
   }
   if (seg.options.timestamps && snd.retries > 0)
     sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
+  const known = tcb.has(F_FAST_OPEN)
   establish(tcp, tcb, now)
   // The window of a SYN is not scaled (RFC 7323 section 2.2).
   snd.wnd = crossing ? seg.wnd : seg.wnd << snd.windShift
@@ -208,5 +224,5 @@ function completeHandshake(
   snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
   snd.wl1 = seg.seq
   snd.wl2 = seg.ack
-  return offerToUser(tcp, tcb, now)
+  return known || offerToUser(tcp, tcb, now)
 }

@@ -24,6 +24,8 @@ import {
   F_ORPHAN,
   F_PINGPONG,
   F_PUSH,
+  F_SYN_DUE,
+  F_SYN_WAITS,
   F_RESET_DUE,
   F_USER,
   type Tcb,
@@ -69,13 +71,21 @@ export function open(
   tcb.receive = receive
   tcb.mark(F_ACTIVE | F_USER)
   tcb.snd.stalledAt = now
+  const waits = settings.fastOpenConnect !== 0 && send.length === 0 && mayOpenFast(tcp, tcb, now)
+  if (waits) tcb.mark(F_SYN_WAITS)
   // Also without room on the link, a connection attempt ends some time.
-  tcb.snd.retransmitAt = now + RTO_INITIAL
+  else tcb.snd.retransmitAt = now + RTO_INITIAL
   tcp.admit(tcb, 'SYN-SENT')
   tcp.counters.activeOpens++
   tcp.arm(tcb)
   tcp.ready.push(tcb.slot)
   return tcb.slot
+}
+
+/** Can text go with its SYN? */
+export function mayOpenFast(tcp: Tcp, tcb: Tcb, now: number): boolean {
+  const cookie = tcp.fastOpen.cookieFor(tcb.remote, now)
+  return cookie !== undefined && (cookie.length > 0 || tcb.fastOpenNoCookie !== 0)
 }
 
 /** A new record, addresses and ports written, before it gets a state. */
@@ -92,6 +102,7 @@ export function prepare(
   tcb.listener = listener
   for (const name of optionNames) tcb.words[tcb.at + optionWord(name)] = settings[name]
   if (settings.quickAck === 0) tcb.mark(F_PINGPONG)
+  tcb.mark(F_SYN_DUE)
   snd.iss = iss
   snd.una = iss
   snd.nxt = iss

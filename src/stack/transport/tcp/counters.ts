@@ -18,6 +18,8 @@ export const newCounters = () => ({
   syncookiesSent: 0,
   syncookiesRecv: 0,
   syncookiesFailed: 0,
+  fastOpens: 0,
+  fastOpensFailed: 0,
   timeWaitEvicted: 0,
   timeWaitReused: 0,
   orphansRefused: 0,

@@ -13,11 +13,20 @@ import {
   writeHeader,
 } from '../../../wire/tcp.ts'
 import * as options from '../../../wire/tcp-options.ts'
+import { mayOpenFast } from './calls.ts'
 import { HELD } from './layout.ts'
 import { MIN_MSS } from './options.ts'
 import * as ranges from './ranges.ts'
 import { type Seq, add, diff, latest } from './seq.ts'
-import { F_ACK_NOW, F_SACK, F_SCALING, F_TIMESTAMPS, F_URGENT, type Tcb } from './tcb.ts'
+import {
+  F_ACK_NOW,
+  F_GIVE_COOKIE,
+  F_SACK,
+  F_SCALING,
+  F_TIMESTAMPS,
+  F_URGENT,
+  type Tcb,
+} from './tcb.ts'
 import { INITIAL_WINDOW, type Tcp, WINDOW_SHIFT } from './tcp.ts'
 import { urgentPointer } from './urgent.ts'
 import { offered, windowToOffer } from './window.ts'
@@ -102,38 +111,72 @@ export function emitAck(tcp: Tcp, tcb: Tcb, now: number): boolean {
   return emit(tcp, tcb, tcb.snd.max, ACK, 0, effectiveMss(tcb), now)
 }
 
-/** SYN, or SYN and ACK, with everything that we can do, or (in the answer) that the peer can too. */
-export function emitSyn(tcp: Tcp, tcb: Tcb, now: number): boolean {
+/**
+ * SYN, or SYN and ACK, with everything that we can do, or (in the answer) that the peer can too. The bytes of text that
+ * went with it (RFC 7413), or -1: the link has no room.
+ */
+export function emitSyn(tcp: Tcp, tcb: Tcb, now: number): number {
   const { snd, rcv } = tcb
   const path = tcb.path!
   const answer = tcb.state === 'SYN-RECEIVED'
   const stamped = !answer || tcb.has(F_TIMESTAMPS)
   const sack = !answer || tcb.has(F_SACK)
   const scaling = !answer || tcb.has(F_SCALING)
+  const cookie = answer ? cookieToGive(tcp, tcb) : cookieToShow(tcp, tcb, now)
   const headerLength =
     TCP_HEADER_LENGTH +
     4 +
-    (sack ? 4 : 0) +
+    (sack && !stamped ? 4 : 0) +
     (stamped ? options.TIMESTAMP_OPTION_LENGTH : 0) +
-    (scaling ? 4 : 0)
-  const at = path.open(headerLength)
-  if (at < 0) return false
+    (scaling ? 4 : 0) +
+    (cookie === undefined ? 0 : options.cookieOptionLength(cookie))
+  const n = answer ? 0 : synText(tcp, tcb, cookie, headerLength, now)
+  const at = path.open(headerLength + n)
+  if (at < 0) return -1
   const { bytes } = path
   const window = Math.min(INITIAL_WINDOW, windowToOffer(tcb))
-  const control = answer ? SYN | ACK : SYN
+  const control = (answer ? SYN | ACK : SYN) | (n > 0 ? PSH : 0)
   writeHeader(bytes, at, tcb, snd.iss, answer ? rcv.nxt : 0, headerLength, control, window)
   let o = options.writeMss(bytes, at + TCP_HEADER_LENGTH, Math.min(65535, pathMss(tcb)))
-  if (sack) o = options.writeSackPermitted(bytes, o)
-  if (stamped) o = options.writeTimestamps(bytes, o, tsClock(tcb, now), answer ? rcv.tsRecent : 0)
-  if (scaling) options.writeWindowShift(bytes, o, WINDOW_SHIFT)
-  path.close(headerLength, 0, TCP_CHECKSUM_OFFSET)
+  if (stamped)
+    o = options.writeTimestamps(bytes, o, tsClock(tcb, now), answer ? rcv.tsRecent : 0, sack)
+  else if (sack) o = options.writeSackPermitted(bytes, o)
+  if (scaling) o = options.writeWindowShift(bytes, o, WINDOW_SHIFT)
+  if (cookie !== undefined) options.writeCookie(bytes, o, cookie)
+  if (n > 0) tcb.send!.copy(0, n, bytes, at + headerLength)
+  path.close(headerLength + n, 0, TCP_CHECKSUM_OFFSET)
   if (answer) {
     rcv.edge = latest(rcv.edge, add(rcv.nxt, window))
     acknowledged(tcb)
   }
   tcb.segsOut++
   tcp.counters.segsOut++
-  return true
+  return n
+}
+
+const cookieToGive = (tcp: Tcp, tcb: Tcb): Uint8Array | undefined =>
+  tcb.has(F_GIVE_COOKIE) ? tcp.fastOpen.cookie(tcb) : undefined
+
+/** Only the first SYN: one that was lost may have been lost for it. */
+function cookieToShow(tcp: Tcp, tcb: Tcb, now: number): Uint8Array | undefined {
+  if (tcb.fastOpenConnect === 0 || tcb.fastOpenNoCookie !== 0 || tcb.snd.retries > 0) return
+  return tcp.fastOpen.cookieFor(tcb.remote, now)
+}
+
+/** How much of the text goes with the SYN: a segment's worth, if we have a cookie or need none. */
+function synText(
+  tcp: Tcp,
+  tcb: Tcb,
+  cookie: Uint8Array | undefined,
+  headerLength: number,
+  now: number,
+): number {
+  const { send } = tcb
+  if (tcb.fastOpenConnect === 0 || tcb.snd.retries > 0 || !send) return 0
+  if (tcb.fastOpenNoCookie === 0 && (cookie === undefined || cookie.length === 0)) return 0
+  if (!mayOpenFast(tcp, tcb, now)) return 0
+  const mss = Math.min(pathMss(tcb), tcp.fastOpen.mssOf(tcb.remote))
+  return Math.max(0, Math.min(send.length, mss - (headerLength - TCP_HEADER_LENGTH)))
 }
 
 /** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK> */

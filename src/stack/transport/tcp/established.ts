@@ -4,7 +4,7 @@ import { effectiveMss } from './emit.ts'
 import { startRecovery } from './recovery.ts'
 import { RTO_AFTER_LOST_SYN, sample } from './rtt.ts'
 import { add } from './seq.ts'
-import { F_ACTIVE, F_FIN_QUEUED, F_TIMED, F_USER, type Tcb } from './tcb.ts'
+import { F_ACTIVE, F_FAST_OPEN, F_FIN_QUEUED, F_TIMED, F_USER, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { scheduleKeepAlive } from './timers.ts'
 import { EV_CONNECTED } from './user.ts'
@@ -13,16 +13,18 @@ import { EV_CONNECTED } from './user.ts'
 export function establish(tcp: Tcp, tcb: Tcb, now: number): void {
   const { snd, rcv } = tcb
   snd.una = add(snd.iss, 1)
-  snd.nxt = snd.max
+  // Text that went with our SYN goes again; behind a SYN-ACK it is on its way (RFC 7413).
+  snd.nxt = tcb.has(F_FAST_OPEN) ? snd.max : snd.una
   snd.sml = snd.una
   if (tcb.has(F_TIMED)) sample(tcb, now - snd.rttAt)
   tcb.unmark(F_TIMED)
   if (snd.retries > 0 && snd.srtt === 0) snd.rto = RTO_AFTER_LOST_SYN
-  startRecovery(tcb, effectiveMss(tcb))
+  if (!tcb.has(F_FAST_OPEN)) startRecovery(tcb, effectiveMss(tcb))
   snd.retries = 0
   snd.backoff = 0
-  snd.retransmitAt = Infinity
-  snd.stalledAt = 0
+  const quiet = snd.una === snd.max
+  snd.retransmitAt = quiet ? Infinity : now + snd.rto
+  snd.stalledAt = quiet ? 0 : now
   rcv.roundAt = now
   tcb.path!.confirm(now)
   tcp.enter(tcb, tcb.has(F_FIN_QUEUED) ? 'FIN-WAIT-1' : 'ESTABLISHED')

@@ -4,13 +4,23 @@ import { SACKED } from './layout.ts'
 import { lostEdge, sackedBefore } from './sack.ts'
 import { diff } from './seq.ts'
 import * as ranges from './ranges.ts'
-import { F_SACK, F_SCALING, F_TIMESTAMPS, R_FAST, R_LOSS, type State, type Tcb } from './tcb.ts'
+import {
+  F_SACK,
+  F_SCALING,
+  F_SYN_DATA,
+  F_TIMESTAMPS,
+  R_FAST,
+  R_LOSS,
+  type State,
+  type Tcb,
+} from './tcb.ts'
 import { unsent } from './calls.ts'
 
 export const TCP_INFO_LENGTH = 248
 const TCPI_OPT_TIMESTAMPS = 1
 const TCPI_OPT_SACK = 2
 const TCPI_OPT_WSCALE = 4
+const TCPI_OPT_SYN_DATA = 32
 const CA_OPEN = 0
 const CA_DISORDER = 1
 const CA_RECOVERY = 3
@@ -124,7 +134,8 @@ function congestionState(tcb: Tcb): number {
 const options = (tcb: Tcb): number =>
   (tcb.has(F_TIMESTAMPS) ? TCPI_OPT_TIMESTAMPS : 0) |
   (tcb.has(F_SACK) ? TCPI_OPT_SACK : 0) |
-  (tcb.has(F_SCALING) ? TCPI_OPT_WSCALE : 0)
+  (tcb.has(F_SCALING) ? TCPI_OPT_WSCALE : 0) |
+  (tcb.has(F_SYN_DATA) ? TCPI_OPT_SYN_DATA : 0)
 
 /** Bytes a second: what a window in a round trip makes. */
 const deliveryRate = (tcb: Tcb): number =>

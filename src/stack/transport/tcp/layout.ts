@@ -91,6 +91,9 @@ export const OUT_OF_ORDER = word()
 export const SND_UP = word()
 export const RCV_URGENT = word()
 export const OOB_INLINE = word()
+export const FAST_OPEN = word()
+export const FAST_OPEN_CONNECT = word()
+export const FAST_OPEN_NO_COOKIE = word()
 
 // Times.
 let times = (words + 1) >>> 1

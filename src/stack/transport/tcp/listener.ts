@@ -7,14 +7,27 @@ import type { Packet, Path } from '../../net/path.ts'
 import { covers } from '../ports.ts'
 import { prepare, receiveFrom } from './calls.ts'
 import { readOptions, stampOptions } from './cookies.ts'
-import { emitSyn, pathMss } from './emit.ts'
+import { effectiveMss, emitSyn, pathMss } from './emit.ts'
+import { offerToUser } from './established.ts'
+import { startRecovery } from './recovery.ts'
 import { MIN_MSS, type TcpSettings } from './options.ts'
 import { refuse } from './refuse.ts'
 import { RTO_INITIAL } from './rtt.ts'
 import type { Segment } from './segment.ts'
 import { type Seq, add, after } from './seq.ts'
-import { F_SACK, F_SCALING, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
+import {
+  F_FAST_OPEN,
+  F_GIVE_COOKIE,
+  F_SACK,
+  F_SCALING,
+  F_SYN_DATA,
+  F_SYN_DUE,
+  F_TIMESTAMPS,
+  F_TS_RECENT,
+  type Tcb,
+} from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { takeText } from './text.ts'
 
 /** The half-open may have this part of all records. More are answered by cookies (RFC 4987 section 3.6). */
 const HALF_OPEN_SHARE = 4
@@ -24,7 +37,7 @@ export interface Listener {
   readonly address: Address
   readonly port: number
   readonly v6only: boolean
-  readonly settings: TcpSettings
+  settings: Readonly<TcpSettings>
 }
 
 export class Listeners {
@@ -36,6 +49,14 @@ export class Listeners {
     else this.byPort.set(listener.port, [listener])
   }
 
+  get(id: number): Listener | undefined {
+    for (const list of this.byPort.values()) {
+      const found = list.find(l => l.id === id)
+      if (found) return found
+    }
+    return
+  }
+
   remove(id: number): Listener | undefined {
     for (const [port, list] of this.byPort) {
       const i = list.findIndex(l => l.id === id)
@@ -44,12 +65,6 @@ export class Listeners {
       if (list.length === 0) this.byPort.delete(port)
       return listener
     }
-    return
-  }
-
-  byId(id: number): Listener | undefined {
-    for (const list of this.byPort.values())
-      for (const listener of list) if (listener.id === id) return listener
     return
   }
 
@@ -99,8 +114,40 @@ export function listenArrives(
   prepare(tcb, path, listener.id, listener.settings, later, now)
   takeSynOptions(tcb, seg, now)
   receiveFrom(tcb, seg.seq, pathMss(tcb))
+  const early = opensFast(tcp, tcb, listener, seg, now)
+  if (early) tcb.mark(F_FAST_OPEN)
   beginHalfOpen(tcp, tcb, seg, seg.seq, now)
   tcp.ready.push(tcb.slot)
+  if (early) takeSynData(tcp, tcb, seg, now)
+}
+
+/** RFC 7413 section 4.2: may the program have this connection now? If not, maybe there is a cookie for the next one. */
+function opensFast(tcp: Tcp, tcb: Tcb, listener: Listener, seg: Segment, now: number): boolean {
+  const { settings } = listener
+  const { options } = seg
+  if (settings.fastOpen === 0) return false
+  const free = settings.fastOpenNoCookie !== 0 && seg.textLength > 0
+  if (options.fastOpen < 0 && !free) return false
+  const verdict = free ? 'good' : tcp.fastOpen.check(tcb, options)
+  if (verdict !== 'good') tcb.mark(F_GIVE_COOKIE)
+  if (verdict === 'bad') return false
+  return tcp.fastOpen.mayBegin(settings.fastOpen, now)
+}
+
+/** The program gets the connection, and the text of its SYN; what it writes may go before the handshake is done. */
+function takeSynData(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
+  const { snd } = tcb
+  snd.una = add(snd.iss, 1)
+  snd.nxt = snd.una
+  snd.max = snd.una
+  snd.sml = snd.una
+  tcp.counters.fastOpens++
+  startRecovery(tcb, effectiveMss(tcb))
+  if (!offerToUser(tcp, tcb, now)) return
+  seg.dropSyn()
+  if (seg.textLength === 0) return
+  tcb.mark(F_SYN_DATA)
+  takeText(tcp, tcb, seg, now)
 }
 
 /** The user's word on a SYN, or on the ACK of a cookie. */
@@ -156,7 +203,7 @@ function sendCookie(
   stampOptions(tcb, now)
   receiveFrom(tcb, seg.seq, pathMss(tcb))
   tcb.state = 'SYN-RECEIVED'
-  if (emitSyn(tcp, tcb, now)) tcp.counters.syncookiesSent++
+  if (emitSyn(tcp, tcb, now) >= 0) tcp.counters.syncookiesSent++
 }
 
 /** What a segment says of its sender's MSS if it is the ACK of a SYN-ACK that was a cookie; 0: it is not. */
@@ -190,6 +237,7 @@ export function takeCookie(
   receiveFrom(tcb, irs, pathMss(tcb))
   tcb.snd.nxt = seg.ack
   tcb.snd.max = seg.ack
+  tcb.unmark(F_SYN_DUE)
   beginHalfOpen(tcp, tcb, seg, irs, now)
   tcp.counters.syncookiesRecv++
   return tcb

@@ -12,8 +12,12 @@ export interface TcpSettings {
   keepAlive: number
   reuse: number
   quickAck: number
-  /** SO_OOBINLINE: 0 or 1. */
+  /** SO_OOBINLINE, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE: 0 or 1. */
   oobInline: number
+  fastOpenConnect: number
+  fastOpenNoCookie: number
+  /** TCP_FASTOPEN: how many may have a connection here before their handshake is done. */
+  fastOpen: number
   /** TCP_KEEPIDLE, TCP_KEEPINTVL: seconds; TCP_KEEPCNT. */
   keepIdle: number
   keepIntvl: number
@@ -44,6 +48,9 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   reuse: 0,
   quickAck: 1,
   oobInline: 0,
+  fastOpenConnect: 0,
+  fastOpenNoCookie: 0,
+  fastOpen: 0,
   keepIdle: 7200,
   keepIntvl: 75,
   keepCnt: 9,
@@ -65,6 +72,9 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   reuse: [L.REUSE, 0, 1],
   quickAck: [L.QUICKACK, 0, 1],
   oobInline: [L.OOB_INLINE, 0, 1],
+  fastOpenConnect: [L.FAST_OPEN_CONNECT, 0, 1],
+  fastOpenNoCookie: [L.FAST_OPEN_NO_COOKIE, 0, 1],
+  fastOpen: [L.FAST_OPEN, 0, 0x7fffffff],
   keepIdle: [L.KEEPIDLE, 1, 32767],
   keepIntvl: [L.KEEPINTVL, 1, 32767],
   keepCnt: [L.KEEPCNT, 1, 127],

@@ -18,6 +18,7 @@ import {
   F_ACK_NOW,
   F_ACTIVE,
   F_CWND_HELD,
+  F_FAST_OPEN,
   F_FIN_ACKED,
   F_FIN_QUEUED,
   F_MORE,
@@ -26,6 +27,9 @@ import {
   F_RESEND,
   F_RESET_DUE,
   F_SACK,
+  F_SYN_DATA,
+  F_SYN_DUE,
+  F_SYN_WAITS,
   F_TIMED,
   F_URGENT,
   R_FAST,
@@ -49,7 +53,9 @@ export function output(tcp: Tcp, tcb: Tcb, now: number): void {
       return sendDueReset(tcp, tcb, now)
     case 'SYN-SENT':
     case 'SYN-RECEIVED':
-      return sendSyn(tcp, tcb, now)
+      if (tcb.has(F_SYN_DUE) && !sendSyn(tcp, tcb, now)) return tcp.block(tcb)
+      if (tcb.has(F_FAST_OPEN) && !sendText(tcp, tcb, now)) return tcp.block(tcb)
+      break
     case 'ESTABLISHED':
     case 'CLOSE-WAIT':
     case 'FIN-WAIT-1':
@@ -71,15 +77,19 @@ function sendDueReset(tcp: Tcp, tcb: Tcb, now: number): void {
   tcp.discard(tcb)
 }
 
-function sendSyn(tcp: Tcp, tcb: Tcb, now: number): void {
+/** False: the link has no room. */
+function sendSyn(tcp: Tcp, tcb: Tcb, now: number): boolean {
   const { snd } = tcb
-  if (snd.nxt !== snd.iss) {
-    if (tcb.has(F_ACK_NOW) && !emitAck(tcp, tcb, now)) tcp.block(tcb)
-    return
+  if (tcb.has(F_SYN_WAITS) && (!tcb.send || tcb.send.length === 0)) return true
+  const n = emitSyn(tcp, tcb, now)
+  if (n < 0) return false
+  tcb.unmark(F_SYN_DUE | F_SYN_WAITS)
+  if (n > 0) {
+    tcb.mark(F_SYN_DATA)
+    snd.bytesSent += n
   }
-  if (!emitSyn(tcp, tcb, now)) return tcp.block(tcb)
-  snd.nxt = add(snd.iss, 1)
-  snd.max = snd.nxt
+  snd.max = latest(snd.max, add(snd.iss, 1 + n))
+  snd.nxt = snd.max
   if (snd.retries === 0) {
     tcb.mark(F_TIMED)
     snd.rttSeq = snd.nxt
@@ -91,6 +101,7 @@ function sendSyn(tcp: Tcp, tcb: Tcb, now: number): void {
   // Sent again: the timer that said so has set the next one.
   if (snd.retries === 0) snd.retransmitAt = now + backedOff(tcb)
   if (tcb.has(F_ACTIVE) && snd.stalledAt === 0) snd.stalledAt = now
+  return true
 }
 
 /** False: the link has no room. */

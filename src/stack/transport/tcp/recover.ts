@@ -12,6 +12,7 @@ import { forgetSacks } from './sack.ts'
 import { add, after, before, diff } from './seq.ts'
 import {
   F_ACK_NOW,
+  F_FAST_OPEN,
   F_HOLDS_PORT,
   F_LISTED,
   F_ORPHAN,
@@ -76,11 +77,12 @@ function takeUp(tcp: Tcp, tcb: Tcb, now: number): boolean {
   tcp.holdPort(tcb)
   const abandoned = state === 'FIN-WAIT-2' && !tcb.has(F_USER)
   if (state === 'TIME-WAIT' || abandoned) tcp.timeWaits.push(tcb)
+  else if (tcb.has(F_FAST_OPEN)) tcp.countFastOpen(tcb)
   else if (state === 'SYN-RECEIVED' && tcb.listener >= 0) tcp.halfOpen.push(tcb)
   beginAnew(tcb, state, now)
   tcp.arm(tcb)
   tcp.ready.push(tcb.slot)
-  if (state === 'SYN-SENT' || state === 'SYN-RECEIVED') return true
+  if (state === 'SYN-SENT' || (state === 'SYN-RECEIVED' && !tcb.has(F_FAST_OPEN))) return true
   // Which events were on their way nobody knows: these say what is so.
   tcp.raise(tcb, EV_CONNECTED | EV_TEXT | EV_ROOM | (finTaken(tcb) ? EV_FIN : 0))
   if (tcb.rcv.urgent !== URGENT_NONE) tcp.raise(tcb, EV_URGENT)
@@ -113,10 +115,11 @@ export function isConsistent(tcb: Tcb, state: State): boolean {
   if (snd.windShift < 0 || snd.windShift > 14 || rcv.windShift < 0 || rcv.windShift > 14)
     return false
   if (snd.wnd < 0 || snd.maxWnd < 0 || snd.peerMss < 0) return false
-  if (state === 'SYN-SENT') return snd.una === snd.iss && diff(snd.max, snd.iss) <= 1
+  if (state === 'SYN-SENT') return snd.una === snd.iss && diff(snd.max, snd.iss) <= 65536
   if (before(rcv.edge, rcv.nxt) || after(rcv.acked, rcv.nxt)) return false
   if (!ranges.valid(words, tcb.at + HELD, add(rcv.nxt, 1), add(rcv.nxt, 1 << 30), false))
     return false
+  if (state === 'SYN-RECEIVED' && tcb.has(F_FAST_OPEN)) return snd.una === add(snd.iss, 1)
   if (state === 'SYN-RECEIVED') return snd.una === snd.iss && rcv.nxt === add(rcv.irs, 1)
   const ended =
     state === 'CLOSE-WAIT' || state === 'CLOSING' || state === 'LAST-ACK' || state === 'TIME-WAIT'

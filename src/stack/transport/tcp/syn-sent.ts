@@ -10,12 +10,12 @@ import { takeSynOptions } from './listener.ts'
 import { refuse } from './refuse.ts'
 import { sample } from './rtt.ts'
 import type { Segment } from './segment.ts'
-import { after } from './seq.ts'
-import { F_ACK_NOW, type Tcb } from './tcb.ts'
+import { after, diff } from './seq.ts'
+import { F_ACK_NOW, F_SYN_DATA, F_SYN_DUE, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { takeText } from './text.ts'
 import { checkUrgent } from './urgent.ts'
-import { EV_CONNECTED } from './user.ts'
+import { EV_CONNECTED, EV_ROOM } from './user.ts'
 
 export function synSentArrives(
   tcp: Tcp,
@@ -46,13 +46,15 @@ export function synSentArrives(
   if (!seg.has(ACK)) {
     // Simultaneous open: our SYN again, with an ACK.
     tcp.enter(tcb, 'SYN-RECEIVED')
-    snd.nxt = snd.iss
+    tcb.mark(F_SYN_DUE)
     tcp.ready.push(tcb.slot)
     return
   }
   if (seg.options.timestamps && snd.retries > 0)
     sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
+  if (tcb.fastOpenConnect !== 0) tcp.fastOpen.learn(tcb, seg, snd.retries > 0, now)
   establish(tcp, tcb, now)
+  if (tcb.has(F_SYN_DATA)) takeSynDataAck(tcp, tcb, seg)
   tcp.raise(tcb, EV_CONNECTED)
   tcb.mark(F_ACK_NOW)
   tcp.ready.push(tcb.slot)
@@ -60,4 +62,24 @@ export function synSentArrives(
   checkUrgent(tcp, tcb, seg)
   if (seg.textLength > 0 && !takeText(tcp, tcb, seg, now)) return
   takeFin(tcp, tcb, seg, now)
+}
+
+/** What of the text that went with the SYN the peer took; the rest is sent again at once (RFC 7413 section 4.2.2). */
+function takeSynDataAck(tcp: Tcp, tcb: Tcb, seg: Segment): void {
+  const { snd } = tcb
+  const taken = diff(seg.ack, snd.una)
+  if (taken > 0) {
+    tcb.send!.consume(taken)
+    snd.una = seg.ack
+    snd.bytesAcked += taken
+    tcp.counters.fastOpens++
+    tcp.raise(tcb, EV_ROOM)
+  } else {
+    tcb.unmark(F_SYN_DATA)
+    tcp.counters.fastOpensFailed++
+  }
+  snd.nxt = snd.una
+  if (snd.una !== snd.max) return
+  snd.retransmitAt = Infinity
+  snd.stalledAt = 0
 }

@@ -94,6 +94,17 @@ export const F_RESET_DUE = 1 << 19
 /** Opened by a call, not by a listener. */
 export const F_ACTIVE = 1 << 20
 
+/** Our SYN, or SYN-ACK, is to be sent, for the first time or again. */
+export const F_SYN_DUE = 1 << 26
+/** It waits for text to go with it (TCP_FASTOPEN_CONNECT). */
+export const F_SYN_WAITS = 1 << 27
+/** SYN-RECEIVED, and the program has the connection (RFC 7413): SND.UNA is past our SYN, as if it were acknowledged. */
+export const F_FAST_OPEN = 1 << 28
+/** The SYN-ACK brings a cookie. */
+export const F_GIVE_COOKIE = 1 << 29
+/** Text went with the SYN, and was taken as far as we know. */
+export const F_SYN_DATA = 1 << 30
+
 /** snd.recovery: none, fast recovery (RFC 6582, 6675), after a retransmission timeout. */
 export const R_NONE = 0
 export const R_FAST = 1
@@ -287,6 +298,13 @@ export class Tcb {
   /** SO_OOBINLINE. */
   get oobInline(): number {
     return this.words[this.at + L.OOB_INLINE]
+  }
+  /** TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE. */
+  get fastOpenConnect(): number {
+    return this.words[this.at + L.FAST_OPEN_CONNECT]
+  }
+  get fastOpenNoCookie(): number {
+    return this.words[this.at + L.FAST_OPEN_NO_COOKIE]
   }
   /** TCP_QUICKACK; 0: delay acknowledgments from now on. */
   get quickAck(): number {

@@ -18,6 +18,7 @@ import type { ReceiveBuffer, SendBuffer } from './buffers.ts'
 import * as calls from './calls.ts'
 import { SynCookies } from './cookies.ts'
 import { newCounters } from './counters.ts'
+import { FastOpen } from './fast-open.ts'
 import { writeInfo } from './info.ts'
 import * as L from './layout.ts'
 import { AgeList } from './list.ts'
@@ -27,9 +28,18 @@ import { output } from './output.ts'
 import { recover } from './recover.ts'
 import { Secrets } from './secrets.ts'
 import { Segment } from './segment.ts'
-import type { TcpOption, TcpSettings } from './options.ts'
+import { checkOption, type TcpOption, type TcpSettings } from './options.ts'
 import { SlotQueue } from './slot-queue.ts'
-import { F_HOLDS_PORT, F_LISTED, F_ORPHAN, F_RESET_DUE, F_USER, type State, Tcb } from './tcb.ts'
+import {
+  F_FAST_OPEN,
+  F_HOLDS_PORT,
+  F_LISTED,
+  F_ORPHAN,
+  F_RESET_DUE,
+  F_USER,
+  type State,
+  Tcb,
+} from './tcb.ts'
 import { expire } from './timers.ts'
 import { TUNING, type TcpTuning, settingsFrom } from './tuning.ts'
 import { stationGone, unreachable } from './unreachable.ts'
@@ -72,6 +82,7 @@ export class Tcp implements Protocol {
   user: TcpUser
   readonly secrets: Secrets
   readonly cookies: SynCookies
+  readonly fastOpen: FastOpen
   /** A record that is no connection's: a segment can be made from it. */
   readonly scratch = scratchTcb()
   readonly demux: Demux
@@ -115,6 +126,7 @@ export class Tcp implements Protocol {
     this.defaults = settingsFrom(this.tuning)
     this.secrets = new Secrets(setup.random)
     this.cookies = new SynCookies(setup.random)
+    this.fastOpen = new FastOpen(setup.random)
     const store = {
       words: this.words,
       recordWords: L.TCB_WORDS,
@@ -202,6 +214,18 @@ export class Tcp implements Protocol {
     return 0
   }
 
+  /** For connections that come to this listener from now on. 0 or a negative errno. */
+  setListenerOption(id: number, name: TcpOption, value: number): number {
+    const bad = checkOption(name, value)
+    const l = this.listeners.get(id)
+    if (bad < 0 || !l) return bad || -EINVAL
+    const { address, port, v6only } = l
+    this.ports.drop(address, port, v6only, l.settings.reuse !== 0, 'listening')
+    l.settings = { ...l.settings, [name]: value }
+    this.ports.hold(address, port, v6only, l.settings.reuse !== 0, 'listening')
+    return 0
+  }
+
   /** The listener is gone, and with it the connections that nobody has accepted yet. */
   unlisten(id: number, now: number): void {
     const l = this.listeners.remove(id)
@@ -209,7 +233,8 @@ export class Tcp implements Protocol {
     this.ports.drop(l.address, l.port, l.v6only, l.settings.reuse !== 0, 'listening')
     for (let slot = 0; slot < this.capacity && this.halfOpen.length > 0; slot++) {
       const tcb = this.live(slot)
-      if (tcb && tcb.state === 'SYN-RECEIVED' && tcb.listener === id) calls.abort(this, tcb, now)
+      if (tcb && tcb.state === 'SYN-RECEIVED' && tcb.listener === id && !tcb.has(F_USER))
+        calls.abort(this, tcb, now)
     }
   }
 
@@ -290,12 +315,6 @@ export class Tcp implements Protocol {
 
   option(slot: number, name: TcpOption): number {
     return calls.option(this.tcb(slot), name)
-  }
-
-  /** A setting of the connections that will come to a listener. */
-  setListenerOption(id: number, name: TcpOption, value: number): void {
-    const listener = this.listeners.byId(id)
-    if (listener) listener.settings[name] = value
   }
 
   /** TCP_MAXSEG: text in a full segment. */
@@ -461,8 +480,18 @@ export class Tcp implements Protocol {
     if (from === state) return
     if (tcb.has(F_LISTED)) (from === 'SYN-RECEIVED' ? this.halfOpen : this.timeWaits).remove(tcb)
     tcb.state = state
-    if (state === 'SYN-RECEIVED' && tcb.listener >= 0) this.halfOpen.push(tcb)
+    if (tcb.has(F_FAST_OPEN)) this.countFastOpen(tcb)
+    else if (state === 'SYN-RECEIVED' && tcb.listener >= 0) this.halfOpen.push(tcb)
     this.trace?.(tcb.slot, from, state)
+  }
+
+  /** It is in SYN-RECEIVED, with a user, or was until now. */
+  countFastOpen(tcb: Tcb): void {
+    if (tcb.state === 'SYN-RECEIVED') this.fastOpen.pending++
+    else {
+      this.fastOpen.pending--
+      tcb.unmark(F_FAST_OPEN)
+    }
   }
 
   /** The connection is over. The record stays until its user has heard of it and a RST that is due has gone. */

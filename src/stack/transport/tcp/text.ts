@@ -7,7 +7,7 @@ import { HELD } from './layout.ts'
 import * as ranges from './ranges.ts'
 import type { Segment } from './segment.ts'
 import { type Seq, add, after, diff } from './seq.ts'
-import { F_ACK_NOW, F_FIN_HELD, F_PINGPONG, type Tcb } from './tcb.ts'
+import { F_ACK_NOW, F_FAST_OPEN, F_FIN_HELD, F_PINGPONG, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { URGENT_DUE, takeUrgentByte } from './urgent.ts'
 import { EV_TEXT } from './user.ts'
@@ -102,6 +102,8 @@ const mayReceive = (tcb: Tcb): boolean => {
     case 'FIN-WAIT-1':
     case 'FIN-WAIT-2':
       return true
+    case 'SYN-RECEIVED':
+      return tcb.has(F_FAST_OPEN)
     default:
       return false
   }

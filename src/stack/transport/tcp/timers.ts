@@ -8,7 +8,16 @@ import { output } from './output.ts'
 import { onTimeout } from './recovery.ts'
 import { backedOff, RTO_MAX, stopTiming } from './rtt.ts'
 import { add } from './seq.ts'
-import { F_ACK_NOW, F_ACTIVE, F_ORPHAN, F_PINGPONG, F_PUSH, F_RESET_DUE, type Tcb } from './tcb.ts'
+import {
+  F_ACK_NOW,
+  F_ACTIVE,
+  F_ORPHAN,
+  F_PINGPONG,
+  F_PUSH,
+  F_RESET_DUE,
+  F_SYN_DUE,
+  type Tcb,
+} from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { probeUrgent } from './urgent.ts'
 
@@ -64,7 +73,7 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
     return false
   }
   if (opening) {
-    snd.nxt = snd.iss
+    tcb.mark(F_SYN_DUE)
     stopTiming(tcb)
   } else onTimeout(tcb, effectiveMss(tcb), now)
   tcp.counters.timeouts++
