@@ -1,4 +1,4 @@
-// The last 64 bits of an IPv6 address that a stack makes for itself: from its MAC (RFC 4291 appendix A), from a secret
+// The last 64 bits of an IPv6 address that a stack makes for itself, but for the MAC's own (wire/mac.ts): from a secret
 // and the prefix (RFC 7217), or from its name, so that everybody who knows the name knows the address. The last is that
 // of VirtualSquare's libioth, bit for bit: programs of both find each other.
 import { createHash, createHmac } from 'node:crypto'
@@ -6,13 +6,6 @@ import { createHash, createHmac } from 'node:crypto'
 import { i32, writeU32 } from '../base/bytes.ts'
 import { Address } from '../wire/address.ts'
 import { Mac } from '../wire/mac.ts'
-
-/** `prefix` with the modified EUI-64 of `mac` behind it. */
-export function eui64Address(prefix: Address, mac: Mac): Address {
-  const high = ((mac.high << 16) | ((mac.low >>> 16) & 0xff00) | 0xff) ^ 0x02000000
-  const low = 0xfe000000 | (mac.low & 0xffffff)
-  return new Address(prefix.a, prefix.b, high, low)
-}
 
 /**
  * RFC 7217 section 5 with HMAC-SHA-256 as F: stable while prefix, interface and secret stay, and nothing to tell one

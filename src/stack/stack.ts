@@ -126,6 +126,16 @@ export class Stack {
     return (address.isV4 ? this.ipv4 : this.ipv6).addresses.remove(address)
   }
 
+  /** Asks the link whether somebody has this IPv4 address; the answer comes in a later run(), or frame. */
+  probe(address: Address, answer: (free: boolean, now: number) => void): void {
+    this.ipv4.arp.probes.start(address.d, answer)
+  }
+
+  /** A station on the link, or what may be one: it could be a gateway. */
+  isNeighbor(address: Address): boolean {
+    return (address.isV4 ? this.ipv4 : this.ipv6).isNeighbor(address)
+  }
+
   /** Throws one sentence if the gateway is no neighbor. */
   addRoute(route: Route): void {
     const { gateway } = route
@@ -156,7 +166,7 @@ export class Stack {
 
   private checkGateway(gateway: Address): void {
     const family = gateway.isV4 ? this.ipv4 : this.ipv6
-    if (family.isNeighbor(gateway)) return
+    if (this.isNeighbor(gateway)) return
     const networks = family.addresses.all.map(formatInterface).join(', ') || 'loopback'
     throw new Error(
       `Cannot use ${formatAddress(gateway)} as gateway: it is no neighbor on ${networks}`,

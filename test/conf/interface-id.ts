@@ -1,7 +1,7 @@
 import t from 'tap'
-import { eui64Address, hashAddress, hashMac, stableAddress } from '../../src/conf/interface-id.ts'
+import { hashAddress, hashMac, stableAddress } from '../../src/conf/interface-id.ts'
 import { formatAddress, parseAddress } from '../../src/wire/address-text.ts'
-import { formatMac, parseMac } from '../../src/wire/mac.ts'
+import { eui64, formatMac, parseMac } from '../../src/wire/mac.ts'
 
 const ip = (text: string) => parseAddress(text)!
 
@@ -11,7 +11,7 @@ for (const [prefix, mac, want] of [
   ['fe80::', '02:00:00:00:00:05', 'fe80::ff:fe00:5'],
   ['fd00:1:2:3::', 'ff:ff:ff:ff:ff:ff', 'fd00:1:2:3:fdff:ffff:feff:ffff'],
 ] as const)
-  t.equal(formatAddress(eui64Address(ip(prefix), parseMac(mac)!)), want, `eui64Address() of ${mac}`)
+  t.equal(formatAddress(eui64(ip(prefix), parseMac(mac)!)), want, `eui64() of ${mac}`)
 
 // What libioth's documentation and its users have published.
 for (const [base, name, want] of [
@@ -65,7 +65,7 @@ for (const [base, name, password, slot, want] of [
 
 t.equal(formatMac(hashMac('test.v2.cs.unibo.it')), '6a:d6:2f:5a:5a:2e')
 t.equal(
-  formatAddress(eui64Address(ip('2000:760::'), hashMac('test.v2.cs.unibo.it'))),
+  formatAddress(eui64(ip('2000:760::'), hashMac('test.v2.cs.unibo.it'))),
   '2000:760::68d6:2fff:fe5a:5a2e',
 )
 t.not(

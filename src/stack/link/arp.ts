@@ -4,6 +4,7 @@ import { ARP_LEN, ARP_REPLY, ARP_REQUEST, ArpMessage, emitArp } from '../../wire
 import { BROADCAST_MAC, ZERO_MAC } from '../../wire/mac.ts'
 import type { Mac } from '../../wire/mac.ts'
 import { Address } from '../../wire/address.ts'
+import { ArpProbes } from './arp-probe.ts'
 import { type Neighbor, NeighborTable, type Resolver, type WaitingPacket } from './neighbor.ts'
 import { CAST_UNICAST, type LinkUser, type Nic } from './nic.ts'
 
@@ -24,6 +25,8 @@ export interface ArpAddresses {
 export class Arp implements Resolver, LinkUser {
   readonly ethertype = ETHERTYPE_IPV4
   readonly neighbors: NeighborTable
+  /** For addresses that are not ours yet. */
+  readonly probes = new ArpProbes(word => this.send(BROADCAST_MAC, ARP_REQUEST, 0, ZERO_MAC, word))
   /** A packet that waited for a neighbor in vain. */
   onUndeliverable: (packet: Uint8Array, now: number) => void = () => {}
   /** Another station claims one of our addresses. */
@@ -46,7 +49,7 @@ export class Arp implements Resolver, LinkUser {
 
   /** When run() has something to do. Packets that wait for room do not count: the sink tells when there is some. */
   get next(): number {
-    return Math.min(this.nextAnnouncement, this.neighbors.next)
+    return Math.min(this.nextAnnouncement, this.probes.next, this.neighbors.next)
   }
 
   linkUp(): void {
@@ -66,6 +69,7 @@ export class Arp implements Resolver, LinkUser {
 
   run(now: number): void {
     if (now >= this.nextAnnouncement) this.runAnnouncements(now)
+    this.probes.run(now)
     this.neighbors.run(now)
   }
 
@@ -99,6 +103,7 @@ export class Arp implements Resolver, LinkUser {
     }
     counters.arpIn++
     const { op, sha, spa, tpa } = message
+    this.probes.heard(spa, tpa, sha, nic.mac, now)
     if (addresses.has(spa)) {
       if (!sha.equals(nic.mac)) this.conflict(spa, sha, now)
       return
