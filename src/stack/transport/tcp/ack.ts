@@ -48,7 +48,7 @@ export function takeAck(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean 
 function takeWindow(tcb: Tcb, seg: Segment): boolean {
   const { snd } = tcb
   if (after(snd.wl1, seg.seq) || (snd.wl1 === seg.seq && after(snd.wl2, seg.ack))) return false
-  const wnd = seg.wnd << snd.windShift
+  const wnd = seg.syn ? seg.wnd : seg.wnd << snd.windShift
   const moved = wnd !== snd.wnd
   snd.wnd = wnd
   snd.wl1 = seg.seq

@@ -218,11 +218,6 @@ function completeHandshake(
     sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
   const known = tcb.has(F_FAST_OPEN)
   establish(tcp, tcb, now)
-  // The window of a SYN is not scaled (RFC 7323 section 2.2).
-  snd.wnd = crossing ? seg.wnd : seg.wnd << snd.windShift
   if (crossing) tcb.mark(F_ACK_NOW)
-  snd.maxWnd = Math.max(snd.maxWnd, snd.wnd)
-  snd.wl1 = seg.seq
-  snd.wl2 = seg.ack
   return known || offerToUser(tcp, tcb, now)
 }

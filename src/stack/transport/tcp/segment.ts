@@ -13,6 +13,8 @@ export class Segment {
   len = 0
   /** As in the header, not scaled. */
   wnd = 0
+  /** It came with a SYN: nobody scaled its window (RFC 7323 section 2.2). */
+  syn = false
   /** The number of the urgent byte, if URG: the pointer is one past it. */
   urgent = seq(0)
   control = 0
@@ -44,6 +46,7 @@ export class Segment {
     this.seq = seq(header.sequence(bytes, at))
     this.ack = seq(header.acknowledgment(bytes, at))
     this.control = header.controlBits(bytes, at)
+    this.syn = (this.control & SYN) !== 0
     this.wnd = header.windowField(bytes, at)
     const up = header.urgentPointer(bytes, at)
     this.urgent = up > 0 ? add(this.seq, up - 1) : this.seq
