@@ -31,7 +31,7 @@
 //   CALL [ARGUMENTS] [= RESULT]   result 0 unless told, else an errno's name:
 //     listen, unlisten, bind PORT, connect, accept, read N|"TEXT", write N|"TEXT" [more|urgent], shutdown (SHUT_WR), close,
 //     abort, oob "C" (recv(MSG_OOB)), setsockopt NAME N (on the listener or before connect, if there is no connection yet), rcvbuf N,
-//     answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
+//     congestion NAME, answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
 //   = STATE                FREE, SYN-SENT, …, TIME-WAIT
 //   = EV_FIN, = !EV_FIN    the event came (since this was last asked), or not
 //   = errno NAME           of the last EV_ERROR; `none`
@@ -455,6 +455,9 @@ class Run {
         return this.host.tcp.setOption(peer.slot, option, Number(value), this.host.now)
       this.settings[option] = Number(value)
       return checkOption(option, Number(value))
+    },
+    congestion: (peer, [name]) => {
+      return this.host.tcp.setCongestion(this.known(peer), name) ? 0 : -errnos.ENOENT
     },
     rcvbuf: (_peer, [size]) => {
       this.host.user.inboxSize = Number(size)
