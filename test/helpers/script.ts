@@ -31,7 +31,7 @@
 //   CALL [ARGUMENTS] [= RESULT]   result 0 unless told, else an errno's name:
 //     listen, unlisten, bind PORT, connect, accept, read N|"TEXT", write N|"TEXT" [more|urgent], shutdown (SHUT_WR), close,
 //     abort, oob "C" (recv(MSG_OOB)), setsockopt NAME N (on the listener or before connect, if there is no connection yet), rcvbuf N,
-//     congestion NAME, answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
+//     answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
 //   = STATE                FREE, SYN-SENT, …, TIME-WAIT
 //   = EV_FIN, = !EV_FIN    the event came (since this was last asked), or not
 //   = errno NAME           of the last EV_ERROR; `none`
@@ -45,6 +45,7 @@ import assert from 'node:assert/strict'
 import { u16, u32 } from '../../src/base/bytes.ts'
 import * as errnos from '../../src/base/errno.ts'
 import { Address } from '../../src/wire/address.ts'
+import { congestionNamed } from '../../src/stack/transport/tcp/congestion.ts'
 import { type TcpOption, checkOption, optionNames } from '../../src/stack/transport/tcp/options.ts'
 import { seq } from '../../src/stack/transport/tcp/seq.ts'
 import * as user from '../../src/stack/transport/tcp/user.ts'
@@ -451,13 +452,10 @@ class Run {
       const wanted = name.toLowerCase().replaceAll('_', '')
       const option = optionNames.find(o => o.toLowerCase() === wanted)
       if (!option) throw new Error(`no option: ${name}`)
-      if (this.live(peer))
-        return this.host.tcp.setOption(peer.slot, option, Number(value), this.host.now)
-      this.settings[option] = Number(value)
-      return checkOption(option, Number(value))
-    },
-    congestion: (peer, [name]) => {
-      return this.host.tcp.setCongestion(this.known(peer), name) ? 0 : -errnos.ENOENT
+      const n = option === 'congestion' ? congestionNamed(value) : Number(value)
+      if (this.live(peer)) return this.host.tcp.setOption(peer.slot, option, n, this.host.now)
+      this.settings[option] = n
+      return checkOption(option, n)
     },
     rcvbuf: (_peer, [size]) => {
       this.host.user.inboxSize = Number(size)
