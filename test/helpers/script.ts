@@ -16,7 +16,8 @@
 // has one connection.
 //
 //   set NAME VALUE         before the steps. family 4|6: not in both; irs N, iss N: ISNs of the peer's and ours; mtu N;
-//                          gso 1: the link cuts up large segments; capacity N: records; seed N
+//                          gso 1: the link cuts up large segments; capacity N: records; tune NAME=VALUE …: the
+//                          stack's TcpTuning; seed N
 //   < SEGMENT              from the peer:   [[ECN]] FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [<OPTIONS>] ["TEXT"]
 //   > SEGMENT              from us; win, urg and ECN are compared where given, options with `*` and `<...>` for any
 //     FLAGS                of S F R P . (ACK) U E (ECE) W (CWR), or - for none
@@ -48,6 +49,7 @@ import { Address } from '../../src/wire/address.ts'
 import { congestionNamed } from '../../src/stack/transport/tcp/congestion.ts'
 import { type TcpOption, checkOption, optionNames } from '../../src/stack/transport/tcp/options.ts'
 import { seq } from '../../src/stack/transport/tcp/seq.ts'
+import { TUNING, type TcpTuning } from '../../src/stack/transport/tcp/tuning.ts'
 import * as user from '../../src/stack/transport/tcp/user.ts'
 import { Host, Inbox, Outbox } from './tcp-pair.ts'
 import { type Bound, type Script, type Step, type What, parseScripts } from './script-parse.ts'
@@ -141,6 +143,7 @@ class Run {
       mtu,
       maxDatagram: this.setting('gso', 0) ? 65535 : mtu,
       capacity: this.setting('capacity', 16),
+      tuning: tuningFrom(this.script.settings.get('tune') ?? ''),
       seed: this.setting('seed', 1),
     })
     this.start = this.host.now
@@ -581,6 +584,17 @@ class Run {
 }
 
 const secondsOf = (ms: number): string => (ms / 1000).toFixed(6).padStart(10)
+
+/** 'sack=0 initCwnd=4': TcpTuning, in its types. */
+function tuningFrom(text: string): Partial<TcpTuning> {
+  const values: Record<string, string | number | boolean> = {}
+  for (const [, name, value] of text.matchAll(/(\w+)=(\S+)/g)) {
+    const type = typeof ({ ...TUNING } as Record<string, unknown>)[name]
+    if (type === 'undefined') throw new Error(`no tuning: ${name}`)
+    values[name] = type === 'number' ? Number(value) : type === 'boolean' ? value === '1' : value
+  }
+  return values
+}
 
 function tsVal(s: Segment): number | undefined {
   const option = s.options?.find(o => o.startsWith('TS val '))
