@@ -16,6 +16,9 @@ need python3 python3
 need setpriv util-linux
 need script bsdutils
 need ps procps
+need ip iproute2
+need ping iputils-ping
+need tshark tshark
 need clang-format clang-format
 need cppcheck cppcheck
 [ -e /usr/include/linux/seccomp.h ] || missing="$missing linux-libc-dev"
