@@ -29,8 +29,9 @@ export interface Origin {
   /** Added to TSval (of ours) or TSecr (in the peer's). */
   readonly tsVal: number
   readonly tsEcr: number
-  /** For `ecr last`. */
+  /** For `ecr last` and `FO last`. */
   readonly lastTsVal: number
+  readonly lastCookie: string
 }
 
 export const ECN = ['noecn', 'ect1', 'ect0', 'ce']
@@ -143,7 +144,7 @@ function optionBytes(option: string, o: Origin): number[] {
         ...args.flatMap(block => block.split(':').flatMap(n => word(Number(n) + o.to))),
       ]
     case 'FO': {
-      const cookie = hex(args[0] ?? '')
+      const cookie = hex(args[0] === 'last' ? o.lastCookie : (args[0] ?? ''))
       return [34, 2 + cookie.length, ...cookie]
     }
     case 'raw':

@@ -23,8 +23,8 @@
 //     FLAGS                of S F R P . (ACK) U E (ECE) W (CWR), or - for none
 //     SEQ, ack, sack       relative to the ISNs; win as in the header, the peer's as before if it is not given
 //     OPTIONS              mss N, sackOK, wscale N, TS val N ecr N (ours: ms since the script's beginning; the peer's:
-//                          as it is; `ecr last`: of our last), sack A:B C:D, FO [HEX], nop, eol, raw HEX; NOPs are not
-//                          compared
+//                          as it is; `ecr last`: of our last), sack A:B C:D, FO [HEX] (`last`: ours), nop, eol, raw HEX;
+//                          NOPs are not compared
 //     ECN                  noecn, ect0, ect1, ce
 //   < icmp KIND [mtu N] [seq N]   an error about our segment with that number: net_, host_, proto_, port_unreachable,
 //                          frag_needed, admin_prohibited, time_exceeded. (IPv6: mtu + 20, see below.)
@@ -131,6 +131,8 @@ class Run {
   private listening = false
   private step: Step | undefined = undefined
   private last = 0
+  /** The Fast Open cookie that we gave last. */
+  private lastCookie = ''
 
   constructor(script: Script, family: 4 | 6) {
     this.script = script
@@ -257,16 +259,19 @@ class Run {
       peer.tsBase = 0
       peer.localPort = u16(bytes, 0)
     }
-    const origin = { from: peer.iss, to: peer.irs, tsVal: peer.tsBase, tsEcr: 0, lastTsVal: 0 }
+    const origin = { ...NOWHERE, from: peer.iss, to: peer.irs, tsVal: peer.tsBase }
     let segment = decode(bytes, origin, undefined)
-    const stamp = tsVal(segment)
-    if (stamp !== undefined) {
+    const val = optionOf(segment, 'TS val ')
+    if (val !== undefined) {
+      const stamp = Number(val)
       peer.lastTsVal = (stamp + peer.tsBase) | 0
       if (syn && peer.tsBase === 0) {
         peer.tsBase = (stamp - Math.floor(this.now)) | 0
         segment = decode(bytes, { ...origin, tsVal: peer.tsBase }, undefined)
       }
     }
+    const cookie = optionOf(segment, 'FO ')
+    if (cookie !== undefined) this.lastCookie = cookie
     this.checkText(peer, segment)
     const came = { at: this.now, peer, segment }
     this.came.push(came)
@@ -333,6 +338,7 @@ class Run {
       tsVal: 0,
       tsEcr: peer.tsBase,
       lastTsVal: peer.lastTsVal,
+      lastCookie: this.lastCookie,
     }
     const ports = { src: peer.port, dst: peer.localPort }
     const bytes = encode(segment, origin, ports, peer.win, theirs)
@@ -596,10 +602,14 @@ function tuningFrom(text: string): Partial<TcpTuning> {
   return values
 }
 
-function tsVal(s: Segment): number | undefined {
-  const option = s.options?.find(o => o.startsWith('TS val '))
-  return option === undefined ? undefined : Number(option.split(' ')[2])
-}
+const NOWHERE = { from: 0, to: 0, tsVal: 0, tsEcr: 0, lastTsVal: 0, lastCookie: '' }
+
+/** The word behind `name` in an option. */
+const optionOf = (s: Segment, name: string): string | undefined =>
+  s.options
+    ?.find(o => o.startsWith(name))
+    ?.slice(name.length)
+    .split(' ')[0]
 
 /** What the program writes at an offset, if nothing else is said; and what the peer does. */
 const ours = (offset: number): number =>
