@@ -5,9 +5,9 @@
 // connection that follows finds warm memory, and an idle stack holds none.
 import { ABI_CHUNKS_OFFSET, ABI_REGION_SIZE } from './layout.ts'
 
-/** Smallest and largest chunk: 4 KB and 4 MB, as powers of two. */
+/** Smallest and largest chunk: 4 KB and 8 MB, as powers of two. */
 export const CHUNK_MIN_LOG2 = 12
-export const CHUNK_MAX_LOG2 = 22
+export const CHUNK_MAX_LOG2 = 23
 
 const FREE = 0x80
 const PAGES = ABI_REGION_SIZE / 4096

@@ -197,7 +197,7 @@ export class FakeUser implements TcpUser {
     while (size < Math.min(wanted, this.maxInbox)) size *= 2
     if (size > box.in.size) box.in.grow(size)
   }
-  growSend(): boolean {
+  growSend(_tcb: number, _wanted: number): boolean {
     return true
   }
   /** All events of a connection so far, in one. */

@@ -19,6 +19,7 @@ import {
 } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { forgetUrgent } from './urgent.ts'
+import { bufferFor } from './window.ts'
 import { EV_ROOM, EV_SENT } from './user.ts'
 
 /** False: the segment is not to be looked at any further, or the connection is over. */
@@ -108,7 +109,7 @@ function measure(tcb: Tcb, seg: Segment, now: number): void {
 /** A send buffer that holds less than two windows lets the path run dry while the program writes. */
 function askForRoom(tcp: Tcp, tcb: Tcb): void {
   const { snd } = tcb
-  const wanted = 2 * snd.cwnd
+  const wanted = bufferFor(snd.srtt, 2 * snd.cwnd, tcp.tuning.wmemMax)
   if (wanted <= snd.wanted) return
   if (tcp.user.growSend(tcb.slot, wanted)) snd.wanted = wanted
 }

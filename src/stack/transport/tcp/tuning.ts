@@ -29,6 +29,9 @@ export interface TcpTuning {
   readonly keepAliveProbes: number
   /** tcp_fin_timeout: seconds that an orphan stays in FIN-WAIT-2. */
   readonly finTimeout: number
+  /** tcp_rmem and tcp_wmem, the last of each: how far buffers grow by themselves, bytes. */
+  readonly rmemMax: number
+  readonly wmemMax: number
   /** TCP_USER_TIMEOUT where the program sets none, ms; 0: none. Linux has no such sysctl. */
   readonly userTimeout: number
 }
@@ -50,6 +53,8 @@ export const TUNING: TcpTuning = {
   keepAliveInterval: 75,
   keepAliveProbes: 9,
   finTimeout: 60,
+  rmemMax: 8 << 20,
+  wmemMax: 8 << 20,
   userTimeout: 0,
 }
 

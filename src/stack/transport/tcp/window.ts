@@ -6,6 +6,8 @@ import type { Tcp } from './tcp.ts'
 
 /** No round trip is shorter than this, ms: the clock may stand still for a batch of segments. */
 const MIN_ROUND = 0.01
+const SHORT_PATH_MS = 1
+const SHORT_PATH_BUFFER = 4 << 20
 
 /** RCV.WND for the next segment, bytes. Never less than promised; more only if it is worth a segment (section 3.8.6.2.2). */
 export function windowToOffer(tcb: Tcb): number {
@@ -68,9 +70,17 @@ function rightSize(tcp: Tcp, tcb: Tcb, used: number, now: number): void {
   rcv.taken = taken
   rcv.roundAt = now
   if (took <= rcv.space) return
+  const growth = rcv.space === 0 ? 0 : took / rcv.space - 1
   rcv.space = took
-  tcp.user.growReceive(tcb.slot, 2 * took + 16 * rcv.mss)
+  const twice = 2 * took + 16 * rcv.mss
+  // A sender in slow start: its next window is to fit when it comes, and the one after that.
+  const wanted = rcv.rtt < SHORT_PATH_MS ? twice : twice * (1 + 2 * Math.min(1, growth))
+  tcp.user.growReceive(tcb.slot, bufferFor(rcv.rtt, wanted, tcp.tuning.rmemMax))
 }
+
+/** `wanted`, but no more than there may be, and than a path so short can use: this much in a ms is 32 Gbit/s. */
+export const bufferFor = (rtt: number, wanted: number, most: number): number =>
+  Math.min(wanted, rtt < SHORT_PATH_MS ? Math.min(most, SHORT_PATH_BUFFER) : most)
 
 /** At most TCP_WINDOW_CLAMP, and what the header can say. */
 const clamped = (tcb: Tcb, room: number): number => {

@@ -1,6 +1,15 @@
 import t from 'tap'
 import { SYN } from '../../../../src/wire/tcp.ts'
-import { Host, accepted, connected } from '../../../helpers/tcp-pair.ts'
+import {
+  HERE,
+  Host,
+  Inbox,
+  Outbox,
+  Pair,
+  THERE,
+  accepted,
+  connected,
+} from '../../../helpers/tcp-pair.ts'
 
 const bytes = (n: number) => new Uint8Array(n)
 
@@ -104,4 +113,56 @@ t.test('right-sizing: the buffer grows while the program takes all there is', as
 t.test('right-sizing: not for a program that reads slowly', async t => {
   const sizes = stream(20, 10, 0.1)
   t.ok(sizes.at(-1)! <= 1 << 17, `${sizes.at(-1)}`)
+})
+
+// ---- autotuning
+
+/** A transfer at `rate` bit/s over a way that takes `delay` ms, both buffers as large as TCP asks for. */
+function transfer(rate: number, delay: number, ms: number) {
+  const pair = new Pair(
+    { seed: 30, delay, rate, queue: 16e6 },
+    { maxDatagram: 65_535, checksums: false },
+  )
+  pair.b.user.maxInbox = 1 << 25
+  pair.b.tcp.listen(THERE, 80, false, 1, {})
+  const out = new Outbox()
+  let room = 65_536
+  pair.a.user.growSend = (_tcb, wanted) => {
+    room = Math.max(room, wanted)
+    return true
+  }
+  const tcb = pair.a.tcp.open(HERE, 0, THERE, 80, out, new Inbox(), {}, pair.clock.now)
+  const piece = new Uint8Array(65_536)
+  const begun = pair.clock.now
+  let read = 0
+  const readAt: number[] = []
+  pair.run(() => {
+    const n = Math.min(piece.length, room - out.length)
+    if (n > 0) {
+      out.write(piece.subarray(0, n))
+      pair.a.tcp.send(tcb, pair.clock.now)
+    }
+    const end = pair.b.user.accepted[0]
+    if (end && end.in.used > 0) {
+      read += end.in.take().length
+      pair.b.tcp.received(end.tcb, pair.clock.now)
+    }
+    readAt[Math.floor((pair.clock.now - begun) / (2 * delay))] = read
+    return pair.clock.now - begun > ms
+  })
+  return { readAt, room, window: pair.b.user.accepted[0].in.size }
+}
+
+t.test('1 Gbit/s, 40 ms: buffers do not hold slow start back, full rate in 12 rounds', async t => {
+  const { readAt, room, window } = transfer(1e9, 20, 520)
+  const rounds = readAt.slice(1).map((n, i) => n - readAt[i])
+  t.ok(rounds[11] > 0.9 * 5e6, `bytes by round: ${rounds.join()}`)
+  t.ok(room >= 5e6 && room <= 8 << 20)
+  t.ok(window >= 5e6 && window <= 8 << 20)
+})
+
+t.test('10 Gbit/s, 0.1 ms: no more than such a path can use', async t => {
+  const { room, window } = transfer(1e10, 0.05, 20)
+  t.ok(room <= 4 << 20, `${room}`)
+  t.ok(window <= 4 << 20, `${window}`)
 })
