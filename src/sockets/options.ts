@@ -91,16 +91,16 @@ const TABLE: Option[] = [
   { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', tcp: 'quickAck' }, // TCP_QUICKACK
   { level: IPPROTO_TCP, name: 18, column: 24, kind: 'int', min: 0, tcp: 'userTimeout' },  // TCP_USER_TIMEOUT
   { level: IPPROTO_TCP, name: 25, column: 25, kind: 'int', initial: -1 },                 // TCP_NOTSENT_LOWAT
-  { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', adjust: v => v & 0xfc },              // IP_TOS
-  { level: IPPROTO_IP, name: 2, column: 27, kind: 'int', initial: 64, min: 1, max: 255, adjust: v => (v === -1 ? 64 : v) }, // IP_TTL
+  { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', adjust: v => v & 0xfc, tcp: 'tos' },              // IP_TOS
+  { level: IPPROTO_IP, name: 2, column: 27, kind: 'int', min: 1, max: 255, adjust: v => (v === -1 ? 64 : v), tcp: 'ttl' }, // IP_TTL
   { level: IPPROTO_IP, name: 10, column: 28, kind: 'int', initial: 1, min: 0, max: 5 },   // IP_MTU_DISCOVER
   { level: IPPROTO_IP, name: 11, column: 29, kind: 'flag' },                              // IP_RECVERR
   { level: IPPROTO_IP, name: 15, column: 30, kind: 'flag' },                              // IP_FREEBIND
   { level: IPPROTO_IP, name: 24, column: 31, kind: 'flag' },                              // IP_BIND_ADDRESS_NO_PORT
-  { level: IPPROTO_IPV6, name: 16, column: 32, kind: 'int', initial: 64, min: 0, max: 255, adjust: v => (v === -1 ? 64 : v), v6: true }, // IPV6_UNICAST_HOPS
+  { level: IPPROTO_IPV6, name: 16, column: 32, kind: 'int', min: 0, max: 255, adjust: v => (v === -1 ? 64 : v), v6: true, tcp: 'hops' }, // IPV6_UNICAST_HOPS
   { level: IPPROTO_IPV6, name: 25, column: 33, kind: 'flag', v6: true },                  // IPV6_RECVERR
   { level: IPPROTO_IPV6, name: 26, column: OPT_V6ONLY, kind: 'flag', v6: true },          // IPV6_V6ONLY
-  { level: IPPROTO_IPV6, name: 67, column: 34, kind: 'int', min: -1, max: 255, v6: true }, // IPV6_TCLASS
+  { level: IPPROTO_IPV6, name: 67, column: 34, kind: 'int', min: 0, max: 255, adjust: v => (v === -1 ? 0 : v > 255 ? v : v & 0xfc), v6: true, tcp: 'trafficClass' }, // IPV6_TCLASS
   { level: IPPROTO_TCP, name: TCP_CONGESTION, column: OPT_CONGESTION, kind: 'int', tcp: 'congestion' },
   { level: IPPROTO_TCP, name: TCP_MAXSEG, column: OPT_MAXSEG, kind: 'int', min: 88, max: 32767, tcp: 'maxSeg' },
 ]

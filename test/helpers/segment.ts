@@ -13,6 +13,8 @@ export interface Fields {
   flags?: number
   wnd?: number
   up?: number
+  /** Of the packet: DSCP and ECN. */
+  tos?: number
   mss?: number
   wscale?: number
   sackOk?: boolean
@@ -43,6 +45,8 @@ export interface Sent {
   readonly cookie: readonly number[] | undefined
   readonly text: Uint8Array
   readonly gsoSize: number
+  readonly tos: number
+  readonly ttl: number
   readonly src: Address
   readonly dst: Address
 }
@@ -83,7 +87,14 @@ function optionBytes(f: Fields): number[] {
 }
 
 /** The fields of a segment that our side sent. */
-export function read(b: Uint8Array, src: Address, dst: Address, gsoSize: number): Sent {
+export function read(
+  b: Uint8Array,
+  src: Address,
+  dst: Address,
+  gsoSize: number,
+  tos = 0,
+  ttl = 64,
+): Sent {
   const header = (b[12] >> 4) * 4
   let mss = 0
   let wscale = -1
@@ -122,6 +133,8 @@ export function read(b: Uint8Array, src: Address, dst: Address, gsoSize: number)
     cookie,
     text: b.slice(header),
     gsoSize,
+    tos,
+    ttl,
     src,
     dst,
   }
@@ -142,7 +155,8 @@ export class FakePacket implements Packet {
   from = new Address(0, 0, 0, 0)
   to = new Address(0, 0, 0, 0)
 
-  set(bytes: Uint8Array, from: Address, to: Address, checksumValid = true): this {
+  set(bytes: Uint8Array, from: Address, to: Address, checksumValid = true, tos = 0): this {
+    this.tos = tos
     this.bytes = bytes
     this.length = bytes.length
     this.from = from

@@ -105,6 +105,14 @@ export interface WireOptions {
   tuning?: Partial<TcpTuning>
 }
 
+type Deliver = (
+  bytes: Uint8Array,
+  path: FakePath,
+  gsoSize: number,
+  tos: number,
+  ttl: number,
+) => void
+
 /** A way to anywhere whose datagrams go to a function. */
 export class FakePath implements Path {
   readonly src: Address
@@ -117,15 +125,10 @@ export class FakePath implements Path {
   full = 0
   confirmed = 0
   private readonly checksums: boolean
-  private readonly deliver: (bytes: Uint8Array, path: FakePath, gsoSize: number) => void
+  private readonly deliver: Deliver
   private opened = -1
 
-  constructor(
-    src: Address,
-    dst: Address,
-    o: WireOptions,
-    deliver: (bytes: Uint8Array, path: FakePath, gsoSize: number) => void,
-  ) {
+  constructor(src: Address, dst: Address, o: WireOptions, deliver: Deliver) {
     this.src = src
     this.dst = dst
     this.mtu = o.mtu ?? 1500
@@ -143,13 +146,13 @@ export class FakePath implements Path {
     this.opened = length
     return 16
   }
-  close(length: number, gsoSize: number, checksumOffset: number): void {
+  close(length: number, gsoSize: number, checksumOffset: number, tos = 0, ttl = 64): void {
     if (length > this.opened) throw new RangeError(`close(${length}) after open(${this.opened})`)
     if (length + this.headerLength > this.mtu && !(gsoSize > 0)) throw new RangeError('no gsoSize')
     this.opened = -1
     const bytes = this.bytes.slice(16, 16 + length)
     if (this.checksums) writeU16(bytes, checksumOffset, checksumOf(bytes, this.src, this.dst))
-    this.deliver(bytes, this, gsoSize)
+    this.deliver(bytes, this, gsoSize, tos, ttl)
   }
   confirm(): void {
     this.confirmed++
@@ -224,7 +227,7 @@ export class Host {
   private readonly wire: WireOptions
   private readonly capacity: number
   private readonly fill: (bytes: Uint8Array) => void
-  deliver: ((bytes: Uint8Array, path: FakePath, gsoSize: number) => void) | undefined
+  deliver: Deliver | undefined
 
   constructor(
     o: WireOptions & { clock?: Clock; capacity?: number; seed?: number; address?: Address } = {},
@@ -265,9 +268,9 @@ export class Host {
     const key = [src.a, src.b, src.c, src.d, dst.a, dst.b, dst.c, dst.d].join()
     let path = this.paths.get(key)
     if (!path) {
-      path = new FakePath(src, dst, this.wire, (bytes, p, gsoSize) => {
-        if (this.deliver) return this.deliver(bytes, p, gsoSize)
-        this.sent.push(read(bytes, p.src, p.dst, gsoSize))
+      path = new FakePath(src, dst, this.wire, (bytes, p, gsoSize, tos, ttl) => {
+        if (this.deliver) return this.deliver(bytes, p, gsoSize, tos, ttl)
+        this.sent.push(read(bytes, p.src, p.dst, gsoSize, tos, ttl))
         this.raw.push({ bytes, src: p.src, dst: p.dst })
       })
       this.paths.set(key, path)
@@ -302,7 +305,7 @@ export class Host {
   }
   /** A segment arrives. No turn. */
   arrive(f: Fields, from = THERE, to = this.address): void {
-    this.tcp.arrives(this.packet.set(build(f), from, to), this.now)
+    this.tcp.arrives(this.packet.set(build(f), from, to, true, f.tos), this.now)
   }
 }
 
@@ -510,6 +513,8 @@ export interface Faults {
    */
   rate?: number
   queue?: number
+  /** Bytes waiting beyond which a packet that is ECT is marked CE. */
+  mark?: number
 }
 
 /** IP and Ethernet headers: what a packet's transport bytes cost on a wire besides. */
@@ -523,6 +528,7 @@ class Bottleneck {
   bytes = 0
   packets = 0
   lost = 0
+  marked = 0
   /** Bytes that waited, at most. */
   peak = 0
 
@@ -570,6 +576,7 @@ function segments(bytes: Uint8Array, gsoSize: number): Uint8Array[] {
 interface Flying {
   readonly at: number
   readonly bytes: Uint8Array
+  readonly tos: number
   readonly to: Host
   readonly src: Address
   readonly dst: Address
@@ -600,32 +607,39 @@ export class Pair {
     const o = { checksums: true, ...wire, clock: this.clock, capacity }
     this.a = new Host({ ...o, seed: faults.seed + 1, address: HERE })
     this.b = new Host({ ...o, seed: faults.seed + 2, address: THERE })
-    this.a.deliver = (bytes, path, gsoSize) => this.leave(bytes, path, gsoSize, this.b)
-    this.b.deliver = (bytes, path, gsoSize) => this.leave(bytes, path, gsoSize, this.a)
+    this.a.deliver = (bytes, path, gsoSize, tos) => this.leave(bytes, path, gsoSize, tos, this.b)
+    this.b.deliver = (bytes, path, gsoSize, tos) => this.leave(bytes, path, gsoSize, tos, this.a)
   }
 
-  private leave(bytes: Uint8Array, path: FakePath, gsoSize: number, to: Host): void {
-    if (this.faults.rate === undefined) return this.fly(bytes, path, to)
+  private leave(bytes: Uint8Array, path: FakePath, gsoSize: number, tos: number, to: Host): void {
+    if (this.faults.rate === undefined) return this.fly(bytes, path, tos, to)
     for (const one of segments(bytes, gsoSize)) {
       if (this.checksums) writeU16(one, 16, checksumOf(one, path.src, path.dst))
-      this.fly(one, path, to)
+      this.fly(one, path, tos, to)
     }
   }
 
-  private fly(bytes: Uint8Array, path: FakePath, to: Host): void {
+  private fly(bytes: Uint8Array, path: FakePath, tos: number, to: Host): void {
     const f = this.faults
     this.datagrams++
     if (f.noRoom && this.next() < f.noRoom) path.full = 1 + Math.floor(this.next() * 3)
     if (this.next() < (f.loss ?? 0)) return
-    const through = (to === this.b ? this.there : this.back).pass(bytes.length, this.clock.now)
+    const bottleneck = to === this.b ? this.there : this.back
+    const long = bottleneck.waiting(this.clock.now) > (f.mark ?? Infinity)
+    const through = bottleneck.pass(bytes.length, this.clock.now)
     if (through < 0) return
+    // A router marks what may be marked (RFC 3168).
+    if (long && (tos & 3) !== 0) {
+      tos |= 3
+      bottleneck.marked++
+    }
     const copies = this.next() < (f.duplicate ?? 0) ? 2 : 1
     for (let i = 0; i < copies; i++) {
       const copy = bytes.slice()
       if (this.next() < (f.corrupt ?? 0))
         copy[Math.floor(this.next() * copy.length)] ^= 1 << Math.floor(this.next() * 8)
       const at = through + (f.delay ?? 1) + this.next() * (f.jitter ?? 0)
-      this.insert({ at, bytes: copy, to, src: path.src, dst: path.dst })
+      this.insert({ at, bytes: copy, tos, to, src: path.src, dst: path.dst })
     }
   }
 
@@ -655,8 +669,8 @@ export class Pair {
       if (next > end) return
       this.clock.now = Math.max(this.clock.now, next)
       while (this.landed < this.flying.length && this.flying[this.landed].at <= this.clock.now) {
-        const { bytes, to, src, dst } = this.flying[this.landed++]
-        to.tcp.arrives(to.packet.set(bytes, src, dst, !this.checksums), this.clock.now)
+        const { bytes, tos, to, src, dst } = this.flying[this.landed++]
+        to.tcp.arrives(to.packet.set(bytes, src, dst, !this.checksums, tos), this.clock.now)
       }
       if (this.landed > 4096) {
         this.flying = this.flying.slice(this.landed)

@@ -7,7 +7,8 @@ import { checksumOk } from '../checksum.ts'
 import { takeAck } from './ack.ts'
 import { answerUnacceptable, challenge, tooSoon } from './challenge.ts'
 import { takeFin, takeTimeWaitSegment } from './closing.ts'
-import { tsClock } from './emit.ts'
+import { takeBits } from './ecn.ts'
+import { effectiveMss, tsClock } from './emit.ts'
 import { establish, offerToUser } from './established.ts'
 import { cookieMss, listenArrives, takeCookie } from './listener.ts'
 import { refuse } from './refuse.ts'
@@ -93,6 +94,7 @@ function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: numb
   if (before(seg.seq, tcb.rcv.nxt)) seg.trimFront(diff(tcb.rcv.nxt, seg.seq))
   if (tcb.state === 'SYN-RECEIVED' && !completeHandshake(tcp, tcb, packet, seg, crossing, now))
     return
+  if (tcb.ecn !== 0) takeBits(tcb, seg, effectiveMss(tcb), now)
   if (!takeAck(tcp, tcb, seg, now)) return
   if (seg.has(URG)) checkUrgent(tcp, tcb, seg)
   if (seg.textLength > 0 && !takeText(tcp, tcb, seg, now)) return

@@ -5,6 +5,7 @@
 // changes what the peer is given.
 import { type Algorithm, CWND_MAX } from './algorithm.ts'
 import { cubic } from './cubic.ts'
+import { E_CWR_DUE, E_REDUCED, E_SENDS } from './ecn-bits.ts'
 import { slowStartEnds, slowStartGrowth, startHystart } from './hystart.ts'
 import { newReno } from './newreno.ts'
 import { before, diff } from './seq.ts'
@@ -56,6 +57,8 @@ export function checkCongestion(tcb: Tcb): void {
 /** `acked` bytes are newly acknowledged, and not in fast recovery. */
 export function growCwnd(tcb: Tcb, acked: number, mss: number, now: number): void {
   const { snd } = tcb
+  // RFC 3168 section 6.1.2: an acknowledgment with ECE does not make cwnd larger.
+  if ((tcb.ecn & E_REDUCED) !== 0) return
   if (snd.ssthresh === CWND_MAX && slowStartEnds(snd, acked, mss)) snd.ssthresh = snd.cwnd
   if (!isCwndLimited(tcb)) return algorithm(tcb).pause(tcb, now)
   if (snd.cwnd < snd.ssthresh) {
@@ -71,9 +74,19 @@ export function growCwnd(tcb: Tcb, acked: number, mss: number, now: number): voi
 /** Congestion was noticed, once for each window of text: ssthresh, and what there was before in case it was not so. */
 export function reduceSsthresh(tcb: Tcb, mss: number, now: number): void {
   const { snd } = tcb
+  if ((tcb.ecn & E_SENDS) !== 0) tcb.ecn |= E_CWR_DUE
+  // An ECE told us before, in this window.
+  if ((tcb.ecn & E_REDUCED) !== 0) return
   snd.priorCwnd = snd.cwnd
   snd.priorSsthresh = snd.ssthresh
   snd.ssthresh = algorithm(tcb).reduce(tcb, diff(snd.max, snd.una), mss, now)
+}
+
+/** The peer says that a router found its queue long (RFC 3168): as for a loss, but nothing is lost. */
+export function reduceOnEcho(tcb: Tcb, mss: number, now: number): void {
+  const { snd } = tcb
+  snd.ssthresh = algorithm(tcb).reduce(tcb, diff(snd.max, snd.una), mss, now)
+  snd.cwnd = Math.min(snd.cwnd, snd.ssthresh)
 }
 
 /** A retransmission timeout: everything on its way is taken as lost (RFC 5681 section 3.1). */
@@ -89,6 +102,7 @@ export function undoReduction(tcb: Tcb): void {
   snd.cwnd = Math.max(snd.cwnd, snd.priorCwnd)
   snd.ssthresh = Math.max(snd.ssthresh, snd.priorSsthresh)
   snd.priorCwnd = 0
+  tcb.ecn &= ~E_CWR_DUE
   algorithm(tcb).undo(tcb)
 }
 

@@ -9,6 +9,7 @@
 // Tcp: what another thread had sent before is no cookie any more, and its ACK meets a RST.
 import { SipHash } from '../../../base/siphash.ts'
 import type { Packet } from '../../net/path.ts'
+import { E_ECHOES, E_SENDS } from './ecn-bits.ts'
 import { tsClock } from './emit.ts'
 import type { Segment } from './segment.ts'
 import { type Seq, add, seq } from './seq.ts'
@@ -24,6 +25,7 @@ const LOW_24 = 0xffffff
 
 const NO_SHIFT = 15
 const SACK_BIT = 16
+const ECN_BIT = 32
 const OPTION_BITS = 63
 
 export class SynCookies {
@@ -83,10 +85,13 @@ const mssTable = (packet: Packet): readonly number[] => (packet.family === 4 ? M
 export function stampOptions(tcb: Tcb, now: number): void {
   if (!tcb.has(F_TIMESTAMPS)) {
     tcb.unmark(F_SACK | F_SCALING)
+    tcb.ecn = 0
     return
   }
   const bits =
-    (tcb.has(F_SCALING) ? tcb.snd.windShift : NO_SHIFT) | (tcb.has(F_SACK) ? SACK_BIT : 0)
+    (tcb.has(F_SCALING) ? tcb.snd.windShift : NO_SHIFT) |
+    (tcb.has(F_SACK) ? SACK_BIT : 0) |
+    (tcb.ecn !== 0 ? ECN_BIT : 0)
   const clock = tsClock(tcb, now)
   // Not later than the clock: that would be a step back for what follows.
   const late = (clock & OPTION_BITS) < bits ? OPTION_BITS + 1 : 0
@@ -99,6 +104,7 @@ export function readOptions(tcb: Tcb, seg: Segment): void {
   const bits = seg.options.tsEcr
   tcb.mark(F_TIMESTAMPS)
   if ((bits & SACK_BIT) !== 0) tcb.mark(F_SACK)
+  if ((bits & ECN_BIT) !== 0) tcb.ecn = E_SENDS | E_ECHOES
   if ((bits & 15) === NO_SHIFT) return
   tcb.mark(F_SCALING)
   tcb.snd.windShift = bits & 15

@@ -3,6 +3,7 @@
 import { writeU16, writeU32 } from '../../../base/bytes.ts'
 import {
   ACK,
+  CWR,
   PSH,
   RST,
   SYN,
@@ -14,10 +15,12 @@ import {
 } from '../../../wire/tcp.ts'
 import * as options from '../../../wire/tcp-options.ts'
 import { mayOpenFast } from './calls.ts'
+import * as ecn from './ecn.ts'
+import { E_CWR_DUE } from './ecn-bits.ts'
 import { HELD } from './layout.ts'
 import { MIN_MSS } from './options.ts'
 import * as ranges from './ranges.ts'
-import { type Seq, add, diff, latest } from './seq.ts'
+import { type Seq, add, before, diff, latest } from './seq.ts'
 import {
   F_ACK_NOW,
   F_GIVE_COOKIE,
@@ -87,6 +90,8 @@ export function emit(
   const { bytes } = path
   const window = windowToOffer(tcb) >>> rcv.windShift
   const field = window > 65535 ? 65535 : window
+  const fresh = n > 0 && !before(from, snd.max)
+  if (tcb.ecn !== 0 && (control & RST) === 0) control |= ecn.controlBits(tcb, fresh)
   const up = tcb.has(F_URGENT) ? urgentPointer(tcb, from) : 0
   if (up > 0) control |= URG
   writeHeader(bytes, at, tcb, from, rcv.nxt, headerLength, control, field)
@@ -98,12 +103,21 @@ export function emit(
     for (let i = 0; i < 2 * blocks; i++) writeU32(bytes, o + 4 * i, words[tcb.at + HELD + 1 + i])
   }
   if (n > 0) tcb.send!.copy(diff(from, snd.una), n, bytes, at + headerLength)
-  path.close(headerLength + n, n > mss ? mss : 0, TCP_CHECKSUM_OFFSET)
+  close(tcb, headerLength + n, n > mss ? mss : 0, ecn.field(tcb, fresh))
+  if ((control & CWR) !== 0) tcb.ecn &= ~E_CWR_DUE
   offered(tcb, add(rcv.nxt, field << rcv.windShift), now)
   if ((control & ACK) !== 0) acknowledged(tcb)
   tcb.segsOut += n > mss ? Math.ceil(n / mss) : 1
   tcp.counters.segsOut++
   return true
+}
+
+/** Off it goes, with what the program wants in the IP header. */
+function close(tcb: Tcb, length: number, gsoSize: number, field: number): void {
+  const path = tcb.path!
+  const v4 = path.headerLength === 20
+  const tos = (v4 ? tcb.tos : tcb.trafficClass) | field
+  path.close(length, gsoSize, TCP_CHECKSUM_OFFSET, tos, v4 ? tcb.ttl : tcb.hops)
 }
 
 /** <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> */
@@ -119,9 +133,10 @@ export function emitSyn(tcp: Tcp, tcb: Tcb, now: number): number {
   const { snd, rcv } = tcb
   const path = tcb.path!
   const answer = tcb.state === 'SYN-RECEIVED'
-  const stamped = !answer || tcb.has(F_TIMESTAMPS)
-  const sack = !answer || tcb.has(F_SACK)
-  const scaling = !answer || tcb.has(F_SCALING)
+  const { tuning } = tcp
+  const stamped = answer ? tcb.has(F_TIMESTAMPS) : tuning.timestamps
+  const sack = answer ? tcb.has(F_SACK) : tuning.sack
+  const scaling = answer ? tcb.has(F_SCALING) : tuning.windowScaling
   const cookie = answer ? cookieToGive(tcp, tcb) : cookieToShow(tcp, tcb, now)
   const headerLength =
     TCP_HEADER_LENGTH +
@@ -135,7 +150,7 @@ export function emitSyn(tcp: Tcp, tcb: Tcb, now: number): number {
   if (at < 0) return -1
   const { bytes } = path
   const window = Math.min(INITIAL_WINDOW, windowToOffer(tcb))
-  const control = (answer ? SYN | ACK : SYN) | (n > 0 ? PSH : 0)
+  const control = (answer ? SYN | ACK : SYN) | (n > 0 ? PSH : 0) | ecn.synBits(tcb, answer)
   writeHeader(bytes, at, tcb, snd.iss, answer ? rcv.nxt : 0, headerLength, control, window)
   let o = options.writeMss(bytes, at + TCP_HEADER_LENGTH, Math.min(65535, pathMss(tcb)))
   if (stamped)
@@ -144,7 +159,7 @@ export function emitSyn(tcp: Tcp, tcb: Tcb, now: number): number {
   if (scaling) o = options.writeWindowShift(bytes, o, WINDOW_SHIFT)
   if (cookie !== undefined) options.writeCookie(bytes, o, cookie)
   if (n > 0) tcb.send!.copy(0, n, bytes, at + headerLength)
-  path.close(headerLength + n, 0, TCP_CHECKSUM_OFFSET)
+  close(tcb, headerLength + n, 0, ecn.NOT_ECT)
   if (answer) {
     rcv.edge = latest(rcv.edge, add(rcv.nxt, window))
     acknowledged(tcb)

@@ -1,4 +1,5 @@
 // struct tcp_info (linux/tcp.h), as getsockopt(TCP_INFO) fills it: native byte order, here little-endian.
+import { E_ECHOES, E_SEEN, E_SENDS } from './ecn-bits.ts'
 import { effectiveMss, pathMss } from './emit.ts'
 import { SACKED } from './layout.ts'
 import { lostEdge, sackedBefore } from './sack.ts'
@@ -20,6 +21,8 @@ export const TCP_INFO_LENGTH = 248
 const TCPI_OPT_TIMESTAMPS = 1
 const TCPI_OPT_SACK = 2
 const TCPI_OPT_WSCALE = 4
+const TCPI_OPT_ECN = 8
+const TCPI_OPT_ECN_SEEN = 16
 const TCPI_OPT_SYN_DATA = 32
 const CA_OPEN = 0
 const CA_DISORDER = 1
@@ -117,6 +120,7 @@ function fill(tcb: Tcb, now: number): void {
   u32(156, tcb.dataSegsOut)
   u64(160, deliveryRate(tcb))
   u32(192, segments(snd.bytesAcked))
+  u32(196, snd.deliveredCe)
   u64(200, snd.bytesSent)
   u64(208, snd.bytesRetrans)
   u32(224, rcv.outOfOrder)
@@ -132,6 +136,8 @@ function congestionState(tcb: Tcb): number {
 }
 
 const options = (tcb: Tcb): number =>
+  ((tcb.ecn & (E_SENDS | E_ECHOES)) !== 0 ? TCPI_OPT_ECN : 0) |
+  ((tcb.ecn & E_SEEN) !== 0 ? TCPI_OPT_ECN_SEEN : 0) |
   (tcb.has(F_TIMESTAMPS) ? TCPI_OPT_TIMESTAMPS : 0) |
   (tcb.has(F_SACK) ? TCPI_OPT_SACK : 0) |
   (tcb.has(F_SCALING) ? TCPI_OPT_WSCALE : 0) |

@@ -57,6 +57,16 @@ export const MAX_FLIGHT = word()
 export const CWND_USED = word()
 export const INIT_CWND = word()
 export const RTO_MIN = word()
+/** ECN. */
+export const ECN = word()
+export const ECN_MODE = word()
+export const CWR_END = word()
+export const DELIVERED_CE = word()
+/** What IP headers say. */
+export const TOS = word()
+export const TTL = word()
+export const TCLASS = word()
+export const HOPS = word()
 /** HyStart++. */
 export const WINDOW_END = word()
 export const ROUND_SAMPLES = word()

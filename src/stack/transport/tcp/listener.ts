@@ -7,6 +7,7 @@ import type { Packet, Path } from '../../net/path.ts'
 import { covers } from '../ports.ts'
 import { prepare, receiveFrom } from './calls.ts'
 import { readOptions, stampOptions } from './cookies.ts'
+import { takeSyn } from './ecn.ts'
 import { effectiveMss, emitSyn, pathMss } from './emit.ts'
 import { offerToUser } from './established.ts'
 import { startRecovery } from './recovery.ts'
@@ -112,7 +113,8 @@ export function listenArrives(
   const iss = nameTuple(tcp, tcb, packet, seg, now)
   const later = above === undefined || after(iss, above) ? iss : above
   prepare(tcb, path, listener.id, listener.settings, later, now)
-  takeSynOptions(tcb, seg, now)
+  takeSynOptions(tcp, tcb, seg, now)
+  takeSyn(tcb, seg)
   receiveFrom(tcb, seg.seq, pathMss(tcb))
   const early = opensFast(tcp, tcb, listener, seg, now)
   if (early) tcb.mark(F_FAST_OPEN)
@@ -199,7 +201,8 @@ function sendCookie(
   nameTuple(tcp, tcb, packet, seg, now)
   const iss = tcp.cookies.make(packet, seg, announcedMss(seg, path), now)
   prepare(tcb, path, listener.id, listener.settings, iss, now)
-  takeSynOptions(tcb, seg, now)
+  takeSynOptions(tcp, tcb, seg, now)
+  takeSyn(tcb, seg)
   stampOptions(tcb, now)
   receiveFrom(tcb, seg.seq, pathMss(tcb))
   tcb.state = 'SYN-RECEIVED'
@@ -243,17 +246,18 @@ export function takeCookie(
   return tcb
 }
 
-/** What the peer's SYN says it can do. We offer everything, so what it offers is agreed. */
-export function takeSynOptions(tcb: Tcb, seg: Segment, now: number): void {
+/** What the peer's SYN says it can do: agreed, if we can and are let. */
+export function takeSynOptions(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   const { snd, rcv } = tcb
   const { options } = seg
+  const { sack, timestamps, windowScaling } = tcp.tuning
   snd.peerMss = announcedMss(seg, tcb.path!)
-  if (options.sackPermitted) tcb.mark(F_SACK)
-  if (options.windowShift >= 0) {
+  if (options.sackPermitted && sack) tcb.mark(F_SACK)
+  if (options.windowShift >= 0 && windowScaling) {
     tcb.mark(F_SCALING)
     snd.windShift = Math.min(options.windowShift, MAX_WINDOW_SHIFT)
   } else rcv.windShift = 0
-  takeFirstTimestamp(tcb, seg, now)
+  if (timestamps) takeFirstTimestamp(tcb, seg, now)
 }
 
 function takeFirstTimestamp(tcb: Tcb, seg: Segment, now: number): void {

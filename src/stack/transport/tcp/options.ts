@@ -36,6 +36,13 @@ export interface TcpSettings {
   /** Initial window in segments, least RTO in ms: a route's in Linux, here the stack's (tuning.ts). */
   initCwnd: number
   rtoMin: number
+  /** tcp_ecn (ecn.ts). */
+  ecn: number
+  /** IP_TOS, IP_TTL; IPV6_TCLASS, IPV6_UNICAST_HOPS. ECN's bits are TCP's own. */
+  tos: number
+  ttl: number
+  trafficClass: number
+  hops: number
 }
 
 export type TcpOption = keyof TcpSettings
@@ -62,6 +69,11 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   congestion: 0,
   initCwnd: 10,
   rtoMin: 200,
+  ecn: 2,
+  tos: 0,
+  ttl: 64,
+  trafficClass: 0,
+  hops: 64,
 }
 
 /** Word in the TCB, smallest and largest value. */
@@ -86,6 +98,11 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   congestion: [L.CONGESTION, 0, CONGESTION_LAST],
   initCwnd: [L.INIT_CWND, 1, 1000],
   rtoMin: [L.RTO_MIN, 1, 120_000],
+  ecn: [L.ECN_MODE, 0, 2],
+  tos: [L.TOS, 0, 0xfc],
+  ttl: [L.TTL, 1, 255],
+  trafficClass: [L.TCLASS, 0, 0xfc],
+  hops: [L.HOPS, 0, 255],
 }
 
 /** TCP_MIN_MSS: what TCP_MAXSEG may be, and what we believe of a peer's option, at least. */

@@ -2,6 +2,7 @@
 // a bare acknowledgment. Called when something may have changed; sends nothing that it cannot account for.
 import { ACK, FIN } from '../../../wire/tcp.ts'
 import { afterIdle, validateCwnd } from './congestion.ts'
+import { E_CWR_DUE } from './ecn-bits.ts'
 import { effectiveMss, emit, emitAck, emitReset, emitSyn, maxText, push } from './emit.ts'
 import { backedOff, stopTiming } from './rtt.ts'
 import {
@@ -173,7 +174,8 @@ function sendable(tcb: Tcb, length: number, mss: number, now: number): number {
   const most = Math.min(unsent, room)
   if (most + inNetwork >= snd.cwnd) tcb.mark(F_CWND_HELD)
   else tcb.unmark(F_CWND_HELD)
-  let n = Math.min(most, maxText(tcb, mss))
+  // CWR stands on one packet, whoever cuts up what is longer.
+  let n = Math.min(most, (tcb.ecn & E_CWR_DUE) === 0 ? maxText(tcb, mss) : mss)
   if (again) n = Math.min(n, untilSacked(tcb, snd.nxt, n))
   const held = allowed < n
   // At least one segment is always in the network.

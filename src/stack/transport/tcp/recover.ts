@@ -1,6 +1,7 @@
 // After the thread has changed: everything that is not in the records is built from them again. What contradicts itself
 // is aborted; what can be done without (scoreboard, timing, recovery from loss) begins anew.
 import { ECONNRESET } from '../../../base/errno.ts'
+import { E_ECE_DUE, E_ECHOES, E_SEEN, E_SENDS } from './ecn-bits.ts'
 import { emitReset } from './emit.ts'
 import { finTaken, option } from './calls.ts'
 import { checkCongestion } from './congestion.ts'
@@ -143,6 +144,7 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   snd.recover = snd.una
   if (!opening) snd.nxt = snd.max
   checkCongestion(tcb)
+  tcb.ecn &= E_SENDS | E_ECHOES | E_SEEN | E_ECE_DUE
   if (snd.una !== snd.max && snd.retransmitAt === Infinity) snd.retransmitAt = now
   if (!opening && state !== 'TIME-WAIT') tcb.mark(F_ACK_NOW)
 }

@@ -18,6 +18,8 @@ export class Segment {
   /** The number of the urgent byte, if URG: the pointer is one past it. */
   urgent = seq(0)
   control = 0
+  /** DSCP and ECN of the packet. */
+  tos = 0
   bytes: Uint8Array = new Uint8Array(0)
   /** Where the text lies in `bytes`, and how long it is. */
   text = 0
@@ -47,6 +49,7 @@ export class Segment {
     this.ack = seq(header.acknowledgment(bytes, at))
     this.control = header.controlBits(bytes, at)
     this.syn = (this.control & SYN) !== 0
+    this.tos = packet.tos
     this.wnd = header.windowField(bytes, at)
     const up = header.urgentPointer(bytes, at)
     this.urgent = up > 0 ? add(this.seq, up - 1) : this.seq

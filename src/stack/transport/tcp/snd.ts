@@ -186,6 +186,20 @@ export class Snd {
   set usedAt(value: number) {
     this.times[this.at64 + L.USED_AT] = value
   }
+  /** SND.MAX when cwnd was last reduced for an ECE. */
+  get cwrEnd(): Seq {
+    return this.words[this.at + L.CWR_END] as Seq
+  }
+  set cwrEnd(value: Seq) {
+    this.words[this.at + L.CWR_END] = value
+  }
+  /** Segments acknowledged with ECE. */
+  get deliveredCe(): number {
+    return this.words[this.at + L.DELIVERED_CE]
+  }
+  set deliveredCe(value: number) {
+    this.words[this.at + L.DELIVERED_CE] = value
+  }
   /** HyStart++ (RFC 9406): windowEnd, currentRoundMinRTT, lastRoundMinRTT, rttSampleCount (weighted). */
   get windowEnd(): Seq {
     return this.words[this.at + L.WINDOW_END] as Seq

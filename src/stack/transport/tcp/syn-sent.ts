@@ -4,6 +4,7 @@ import { ACK, RST, SYN } from '../../../wire/tcp.ts'
 import type { Packet } from '../../net/path.ts'
 import { receiveFrom } from './calls.ts'
 import { takeFin } from './closing.ts'
+import { takeSynAck } from './ecn.ts'
 import { pathMss, tsClock } from './emit.ts'
 import { establish } from './established.ts'
 import { takeSynOptions } from './listener.ts'
@@ -36,7 +37,8 @@ export function synSentArrives(
     return tcp.finish(tcb, ECONNREFUSED)
   }
   if (!seg.has(SYN)) return
-  takeSynOptions(tcb, seg, now)
+  takeSynOptions(tcp, tcb, seg, now)
+  takeSynAck(tcb, seg)
   receiveFrom(tcb, seg.seq, pathMss(tcb))
   tcb.lastHeard = now
   snd.wnd = seg.wnd

@@ -313,6 +313,29 @@ export class Tcb {
   set quickAck(value: number) {
     this.words[this.at + L.QUICKACK] = value
   }
+  /** ECN: E_* bits (ecn.ts); and tcp_ecn. */
+  get ecn(): number {
+    return this.words[this.at + L.ECN]
+  }
+  set ecn(value: number) {
+    this.words[this.at + L.ECN] = value
+  }
+  get ecnMode(): number {
+    return this.words[this.at + L.ECN_MODE]
+  }
+  /** IP_TOS, IP_TTL; IPV6_TCLASS, IPV6_UNICAST_HOPS. */
+  get tos(): number {
+    return this.words[this.at + L.TOS]
+  }
+  get ttl(): number {
+    return this.words[this.at + L.TTL]
+  }
+  get trafficClass(): number {
+    return this.words[this.at + L.TCLASS]
+  }
+  get hops(): number {
+    return this.words[this.at + L.HOPS]
+  }
   /** Counters for TCP_INFO. */
   get segsIn(): number {
     return this.words[this.at + L.SEGS_IN]

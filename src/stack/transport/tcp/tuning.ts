@@ -10,6 +10,8 @@ export interface TcpTuning {
   readonly sack: boolean
   readonly timestamps: boolean
   readonly windowScaling: boolean
+  /** tcp_ecn: 0 no ECN (RFC 3168), 1 we ask for it, 2 only if the peer does. */
+  readonly ecn: number
   /** initcwnd of a route: the initial window in segments (RFC 6928). */
   readonly initCwnd: number
   /** tcp_slow_start_after_idle: does cwnd end with an idle RTO (RFC 5681 section 4.1)? */
@@ -41,6 +43,7 @@ export const TUNING: TcpTuning = {
   sack: true,
   timestamps: true,
   windowScaling: true,
+  ecn: 2,
   initCwnd: 10,
   slowStartAfterIdle: true,
   rtoMin: 200,
@@ -70,6 +73,7 @@ export function settingsFrom(tuning: TcpTuning): TcpSettings {
     congestion,
     initCwnd: tuning.initCwnd,
     rtoMin: tuning.rtoMin,
+    ecn: tuning.ecn,
     synCnt: tuning.synRetries,
     keepIdle: tuning.keepAliveTime,
     keepIntvl: tuning.keepAliveInterval,
