@@ -91,6 +91,7 @@ class Arriving implements Packet {
   readonly checksumValid = true
   readonly loopback = false
   readonly fragmented = false
+  readonly group = false
   readonly tos = 0
   readonly ttl = 64
   private readonly wire: Wire

@@ -21,3 +21,12 @@ export function writeU32(bytes: Uint8Array, i: number, value: number): void {
   bytes[i + 2] = value >>> 8
   bytes[i + 3] = value
 }
+
+/** A view costs more than this many single bytes. */
+const SHORT = 32
+
+/** Copies src[from, from + n) to dst[at, at + n). */
+export function copy(dst: Uint8Array, at: number, src: Uint8Array, from: number, n: number): void {
+  if (n > SHORT) dst.set(src.subarray(from, from + n), at)
+  else for (let i = 0; i < n; i++) dst[at + i] = src[from + i]
+}

@@ -20,6 +20,7 @@
 // Trust. The program can write anything anywhere in the region. The server reads two of its words here, the
 // receive ring's head and the send ring's tail, once each, and accepts only values between what it last saw and what
 // can be: 0 <= tail - head <= size. Anything else marks the ring corrupt, and the owner aborts the connection.
+import { copy } from '../base/bytes.ts'
 import * as libc from '../ffi/libc.ts'
 import {
   FLAG_EOF,
@@ -346,12 +347,4 @@ function rehome(
     bytes.copyWithin(newBase + b, oldBase + a, oldBase + a + piece)
     done += piece
   }
-}
-
-/** A view costs more than this many single bytes. */
-const SHORT = 32
-
-function copy(dst: Uint8Array, at: number, src: Uint8Array, from: number, n: number): void {
-  if (n > SHORT) dst.set(src.subarray(from, from + n), at)
-  else for (let i = 0; i < n; i++) dst[at + i] = src[from + i]
 }

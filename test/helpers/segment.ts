@@ -150,6 +150,7 @@ export class FakePacket implements Packet {
   checksumValid = true
   loopback = false
   fragmented = false
+  group = false
   tos = 0
   ttl = 64
   from = new Address(0, 0, 0, 0)

@@ -17,8 +17,10 @@ export class NetCounters {
   sourceRoute = 0
   martianSource = 0
   notOurAddress = 0
-  /** To everybody, or to a group; none of the protocols here takes that. */
+  /** To everybody, or to a group, but of a protocol that does not take that. */
   broadcast = 0
+  /** To a group that nobody here wants to hear, from there. */
+  groupNotJoined = 0
   /** In a broadcast frame, but to one address (RFC 1122 section 3.3.6). */
   linkBroadcast = 0
   noProtocol = 0
@@ -28,6 +30,8 @@ export class NetCounters {
   tooBig = 0
   /** A fragment of ours for which the link had no room; the rest of its datagram follows it. */
   fragmentNoRoom = 0
+  /** Our own datagram to a group, which would have come back to us. */
+  loopNoRoom = 0
 
   /** IPv6 options that are to be discarded when unknown, or more headers and options than anybody needs. */
   extensionDiscarded = 0

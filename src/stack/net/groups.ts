@@ -4,6 +4,9 @@ import { ENOBUFS } from '../../base/errno.ts'
 import type { Address } from '../../wire/address.ts'
 import type { Packet } from './path.ts'
 
+/** What of a packet counts here. */
+type Addressed = Pick<Packet, 'srcWord' | 'dstWord'>
+
 /** INCLUDE: only from these sources. EXCLUDE: from all but these. */
 export type FilterMode = 'INCLUDE' | 'EXCLUDE'
 
@@ -87,7 +90,7 @@ export class Groups {
   }
 
   /** Does anybody here want this packet, which is for a group? */
-  wants(packet: Packet): boolean {
+  wants(packet: Addressed): boolean {
     const list = this.byWord.get(packet.dstWord(3))
     if (list === undefined) return false
     for (const group of list) if (isDst(group.address, packet)) return admits(group, packet)
@@ -118,7 +121,7 @@ export class Groups {
 /** Does the filter let the packet's source through? */
 export function admits(
   filter: { readonly mode: FilterMode; readonly sources: readonly Address[] },
-  packet: Packet,
+  packet: Addressed,
 ): boolean {
   for (const source of filter.sources) if (isSrc(source, packet)) return filter.mode === 'INCLUDE'
   return filter.mode === 'EXCLUDE'
@@ -131,7 +134,7 @@ const sameSources = (a: readonly Address[], b: readonly Address[]): boolean =>
   a.length === b.length && a.every(source => has(b, source))
 
 /** Compared by words: the packet has no objects. */
-export const isSrc = (a: Address, p: Packet): boolean =>
+export const isSrc = (a: Address, p: Addressed): boolean =>
   a.d === p.srcWord(3) && a.c === p.srcWord(2) && a.b === p.srcWord(1) && a.a === p.srcWord(0)
-export const isDst = (a: Address, p: Packet): boolean =>
+export const isDst = (a: Address, p: Addressed): boolean =>
   a.d === p.dstWord(3) && a.c === p.dstWord(2) && a.b === p.dstWord(1) && a.a === p.dstWord(0)

@@ -82,7 +82,7 @@ export class Icmp implements Protocol {
   /**
    * Tells the sender of a datagram of `length` bytes at `at` (of which no more than these may be quoted) why it was
    * not taken: `type` and `code`. Not about an error, not about a fragment but the first (RFC 1122 section
-   * 3.2.2), and not too often. Datagrams to or from groups do not get this far.
+   * 3.2.2), and not too often. What was for a group is not told of.
    */
   error(
     bytes: Uint8Array,
@@ -94,7 +94,7 @@ export class Icmp implements Protocol {
   ): void {
     const { counters } = this.ground
     const about = Ipv4Packet.parse(bytes, at, length)
-    if (about === undefined || about.fragmentOffset !== 0) return
+    if (about === undefined || about.fragmentOffset !== 0 || !this.ground.isLocal(about.dst)) return
     if (about.protocol === IPPROTO_ICMP) {
       if (length <= about.headerLength || isIcmpError(bytes[at + about.headerLength])) return
     }

@@ -1,17 +1,25 @@
 // IPv4 output: a datagram built in the frame that it leaves in.
-import { writeU16 } from '../../base/bytes.ts'
+import { copy, writeU16 } from '../../base/bytes.ts'
 import type { Address } from '../../wire/address.ts'
 import { finish, fold, pseudoSumV4, sumBytes } from '../../wire/checksum.ts'
 import { ETHER_HEADER_LEN } from '../../wire/ethernet.ts'
-import { IPV4_DF, IPV4_HEADER_LEN, IPV4_MAX_DATAGRAM, IPV4_MF, emitIpv4 } from '../../wire/ipv4.ts'
+import {
+  IPPROTO_TCP,
+  IPV4_DF,
+  IPV4_HEADER_LEN,
+  IPV4_MAX_DATAGRAM,
+  IPV4_MF,
+  emitIpv4,
+} from '../../wire/ipv4.ts'
 import type { Arp } from '../link/arp.ts'
-import { NOWHERE } from '../link/neighbor.ts'
+import { NOWHERE, type Neighbor } from '../link/neighbor.ts'
 import type { Nic } from '../link/nic.ts'
 import type { NetCounters } from './counters.ts'
+import { defaultDiscovery, dontFragment, mayFragment, pathLimit } from './discovery.ts'
 import type { PathMtu, PathMtus } from './path-mtu.ts'
-import type { Path } from './path.ts'
+import { type DatagramPath, TO_LINK } from './path.ts'
 
-const DEFAULT_TTL = 64
+export const DEFAULT_TTL = 64
 
 /** What paths share: one stack's way out. */
 export interface Ipv4Output {
@@ -30,7 +38,7 @@ export interface Ipv4Output {
   hopFor(dst: Address): Address | undefined
 }
 
-export class Ipv4Path implements Path {
+export class Ipv4Path implements DatagramPath {
   readonly src: Address
   readonly dst: Address
   readonly headerLength = IPV4_HEADER_LEN
@@ -38,8 +46,12 @@ export class Ipv4Path implements Path {
   private readonly output: Ipv4Output
   private readonly nic: Nic
   private readonly protocol: number
-  /** The sender asks that its datagrams not be fragmented, by us or on the way (RFC 1191). */
-  private readonly df: boolean
+  /** TCP cuts its text to the path's mtu itself, or lets the link do it: its datagrams are never fragmented (RFC 1191). */
+  private readonly segments: boolean
+  discover: number
+  copies = TO_LINK
+  readonly isGroup = false
+  readonly isBroadcast = false
   private hop: Address | undefined
   private generation = -1
   private known: PathMtu
@@ -49,13 +61,14 @@ export class Ipv4Path implements Path {
   private at = 0
   private target: 'nic' | 'fragments' | 'nowhere' = 'nowhere'
 
-  constructor(output: Ipv4Output, src: Address, dst: Address, protocol: number, df: boolean) {
+  constructor(output: Ipv4Output, src: Address, dst: Address, protocol: number) {
     this.output = output
     this.nic = output.nic
     this.src = src
     this.dst = dst
     this.protocol = protocol
-    this.df = df
+    this.segments = protocol === IPPROTO_TCP
+    this.discover = defaultDiscovery(protocol)
     this.pseudo = pseudoSumV4(src.d, dst.d, protocol)
     this.bytes = output.scratch
     this.known = output.pathMtus.find(dst)
@@ -72,13 +85,19 @@ export class Ipv4Path implements Path {
   }
 
   get maxDatagram(): number {
-    return this.nic.offload || !this.df ? IPV4_MAX_DATAGRAM : this.mtu
+    if (this.segments && this.nic.offload) return IPV4_MAX_DATAGRAM
+    return mayFragment(this.discover) ? IPV4_MAX_DATAGRAM : this.limit
+  }
+
+  /** What is larger is cut, or not sent. */
+  private get limit(): number {
+    return pathLimit(this.discover, this.mtu, this.nic.mtu)
   }
 
   open(length: number): number {
     const total = IPV4_HEADER_LEN + length
     if (this.generation !== this.output.generation) this.reroute()
-    if (total > this.mtu && (!this.df || !this.nic.offload)) return this.openScratch(total)
+    if (total > this.limit && !(this.segments && this.nic.offload)) return this.openScratch(total)
     if (!this.neighbor.ready && !this.resolve()) return this.openNowhere()
     const at = this.nic.open(this.neighbor, total)
     if (at < 0) return -1
@@ -96,7 +115,7 @@ export class Ipv4Path implements Path {
       return
     }
     // The mtu became smaller since the sender chose this length.
-    if (this.target === 'nowhere' || (total > this.mtu && gsoSize === 0)) {
+    if (this.target === 'nowhere' || (total > this.limit && gsoSize === 0)) {
       this.output.counters.tooBig++
       return
     }
@@ -108,12 +127,12 @@ export class Ipv4Path implements Path {
         writeU16(bytes, at + IPV4_HEADER_LEN + checksumOffset, fold(this.pseudo + length))
       } else this.sum(at + IPV4_HEADER_LEN, length, checksumOffset)
     }
+    const flags = dontFragment(this.discover) ? IPV4_DF : 0
     // The id means something only where there may be fragments (RFC 6864 section 4.1).
-    const id = this.df ? 0 : this.output.random() & 0xffff
-    const flags = this.df ? IPV4_DF : 0
+    const id = flags !== 0 ? 0 : this.output.random() & 0xffff
     emitIpv4(bytes, at, total, id, flags, ttl, this.protocol, this.src.d, this.dst.d, tos)
     this.output.counters.packetsOut++
-    nic.close(this.neighbor, total, total > this.mtu ? gsoSize : 0, checksumStart, checksumOffset)
+    nic.close(this.neighbor, total, total > this.limit ? gsoSize : 0, checksumStart, checksumOffset)
   }
 
   confirm(now: number): void {
@@ -146,43 +165,57 @@ export class Ipv4Path implements Path {
       throw new RangeError(
         `Cannot open ${total} bytes: a datagram has at most ${IPV4_MAX_DATAGRAM}`,
       )
-    this.target = this.df ? 'nowhere' : 'fragments'
+    this.target = mayFragment(this.discover) ? 'fragments' : 'nowhere'
     this.bytes = this.output.scratch
     return IPV4_HEADER_LEN
   }
 
+  /** A sum of zero says in UDP that there is none (RFC 768). */
   private sum(at: number, length: number, checksumOffset: number): void {
     writeU16(this.bytes, at + checksumOffset, 0)
-    const sum = sumBytes(this.bytes, at, length, this.pseudo + length)
-    writeU16(this.bytes, at + checksumOffset, finish(sum))
+    const sum = finish(sumBytes(this.bytes, at, length, this.pseudo + length))
+    writeU16(this.bytes, at + checksumOffset, sum === 0 && !this.segments ? 0xffff : sum)
   }
 
-  /** RFC 791 "Fragmentation": all but the last carry a multiple of eight bytes. */
   private closeFragments(length: number, checksumOffset: number, tos: number, ttl: number): void {
-    const { nic, output, mtu } = this
-    const { counters, scratch } = output
+    const { output, protocol, src, dst } = this
     if (checksumOffset >= 0) this.sum(IPV4_HEADER_LEN, length, checksumOffset)
-    const id = output.random() & 0xffff
-    const most = (mtu - IPV4_HEADER_LEN) & ~7
-    for (let offset = 0; offset < length; offset += most) {
-      const n = Math.min(most, length - offset)
-      if (!this.neighbor.ready && !this.resolve()) {
-        counters.noRoute++
-        return
-      }
-      const at = nic.open(this.neighbor, IPV4_HEADER_LEN + n)
-      if (at < 0) {
-        counters.fragmentNoRoom++
-        return
-      }
-      const from = IPV4_HEADER_LEN + offset
-      nic.bytes.set(scratch.subarray(from, from + n), at + IPV4_HEADER_LEN)
-      const word = (offset + n < length ? IPV4_MF : 0) | (offset >> 3)
-      const total = IPV4_HEADER_LEN + n
-      emitIpv4(nic.bytes, at, total, id, word, ttl, this.protocol, this.src.d, this.dst.d, tos)
-      counters.fragmentsOut++
-      nic.close(this.neighbor, total, 0, 0, 0)
-    }
-    counters.packetsOut++
+    if (!this.neighbor.ready && !this.resolve()) output.counters.noRoute++
+    else sendFragments(output, this.neighbor, src.d, dst.d, protocol, length, this.limit, tos, ttl)
   }
+}
+
+/**
+ * Sends the `length` bytes that lie behind the place for a header in `scratch`, in packets of at most `mtu` (RFC 791
+ * "Fragmentation"): all but the last carry a multiple of eight bytes.
+ */
+export function sendFragments(
+  output: Ipv4Output,
+  neighbor: Neighbor,
+  src: number,
+  dst: number,
+  protocol: number,
+  length: number,
+  mtu: number,
+  tos: number,
+  ttl: number,
+): void {
+  const { nic, counters, scratch } = output
+  const id = output.random() & 0xffff
+  const most = (mtu - IPV4_HEADER_LEN) & ~7
+  for (let offset = 0; offset < length; offset += most) {
+    const n = Math.min(most, length - offset)
+    const at = nic.open(neighbor, IPV4_HEADER_LEN + n)
+    if (at < 0) {
+      counters.fragmentNoRoom++
+      return
+    }
+    copy(nic.bytes, at + IPV4_HEADER_LEN, scratch, IPV4_HEADER_LEN + offset, n)
+    const word = (offset + n < length ? IPV4_MF : 0) | (offset >> 3)
+    const total = IPV4_HEADER_LEN + n
+    emitIpv4(nic.bytes, at, total, id, word, ttl, protocol, src, dst, tos)
+    counters.fragmentsOut++
+    nic.close(neighbor, total, 0, 0, 0)
+  }
+  counters.packetsOut++
 }

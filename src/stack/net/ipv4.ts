@@ -3,6 +3,7 @@ import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from '../../base/errno.ts'
 import { i32, u16 } from '../../base/bytes.ts'
 import { Address, ANY_V4, LOOPBACK_V4 } from '../../wire/address.ts'
 import { checksum } from '../../wire/checksum.ts'
+import { IPPROTO_IGMP } from '../../wire/igmp.ts'
 import {
   ICMP_DEST_UNREACHABLE,
   ICMP_PROTOCOL_UNREACH,
@@ -25,21 +26,23 @@ import {
 } from '../../wire/ipv4.ts'
 import type { Loopback } from '../link/loopback.ts'
 import { Arp } from '../link/arp.ts'
-import { CAST_BROADCAST, type Nic } from '../link/nic.ts'
+import { CAST_UNICAST, type Nic } from '../link/nic.ts'
 import { ETHERTYPE_IPV4 } from '../../wire/ethernet.ts'
 import { Addresses, type InterfaceAddress } from './addresses.ts'
 import { NetCounters } from './counters.ts'
+import { type FilterMode, type Group, Groups } from './groups.ts'
 import { Icmp } from './icmp.ts'
+import { Ipv4GroupPath, groupMacV4 } from './ipv4-group-path.ts'
 import { Ipv4Path } from './ipv4-path.ts'
 import type { Ipv4Output } from './ipv4-path.ts'
 import { LoopbackPath } from './loopback-path.ts'
 import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
 import { MIN_PMTU_V4, PathMtus } from './path-mtu.ts'
-import type { Path } from './path.ts'
+import type { DatagramPath } from './path.ts'
 import type { Protocol } from './protocol.ts'
 import { IPV4_REASSEMBLY_TIME, Reassembly, addIpv4Fragment } from './reassembly.ts'
-import { RouteTable, nextHop } from './route.ts'
+import { type Route, RouteTable, nextHop } from './route.ts'
 
 export class Ipv4 implements Ipv4Output {
   readonly protocols = new Map<number, Protocol>()
@@ -51,6 +54,7 @@ export class Ipv4 implements Ipv4Output {
   readonly addresses = new Addresses()
   readonly routes = new RouteTable()
   readonly pathMtus = new PathMtus(MIN_PMTU_V4)
+  readonly groups = new Groups()
   readonly random: () => number
   readonly scratch = new Uint8Array(IPV4_MAX_DATAGRAM)
   private readonly loopback: Loopback
@@ -74,8 +78,10 @@ export class Ipv4 implements Ipv4Output {
     this.addresses.onChange = (address, gone) => this.addressChanged(address, gone)
     this.arp = new Arp(nic, this.arpAddresses())
     this.arp.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
+    nic.join(groupMacV4(ALL_HOSTS))
+    this.groups.onChange = (group, mode, sources) => this.groupChanged(group, mode, sources)
     nic.handlers.set(ETHERTYPE_IPV4, (bytes, at, length, checksumValid, cast, now) =>
-      this.arrives(bytes, at, length, checksumValid, cast === CAST_BROADCAST, now),
+      this.arrives(bytes, at, length, checksumValid, cast !== CAST_UNICAST, now),
     )
   }
 
@@ -108,13 +114,31 @@ export class Ipv4 implements Ipv4Output {
     const word = dst.d
     if (isLoopback(word)) return LOOPBACK_V4
     if (this.addresses.hasWord(word)) return dst
+    if (this.isBroadcast(word) || isMulticast(word)) return this.groupSource(word)
     const route = this.isUnicast(word) ? this.routes.lookup(dst) : undefined
     if (route === undefined) return -ENETUNREACH
-    // Linux's inet_select_addr(): the route's, else one on the next hop's network, else the first there is.
+    return this.routeSource(route, dst) ?? -EADDRNOTAVAIL
+  }
+
+  /** Linux's inet_select_addr(): the route's, else one on the next hop's network, else the first there is. */
+  private routeSource(route: Route, dst: Address): Address | undefined {
     const { addresses } = this
-    const other = addresses.onLinkWith(nextHop(route, dst)) ?? addresses.all.find(a => a.isAssigned)
-    const source = route.source ?? other?.address
-    return source ?? -EADDRNOTAVAIL
+    const other = addresses.onLinkWith(nextHop(route, dst)) ?? this.firstAddress()
+    return route.source ?? other?.address
+  }
+
+  private firstAddress(): InterfaceAddress | undefined {
+    const assigned = this.addresses.all.filter(entry => entry.isAssigned)
+    return assigned.find(entry => entry.state !== 'DEPRECATED') ?? assigned[0]
+  }
+
+  /** There is one link, so groups need no route; who has no address yet sends from 0.0.0.0 (RFC 1122 section 3.2.1.3). */
+  private groupSource(word: number): Address {
+    const network = this.addresses.all.find(entry => entry.isAssigned && entry.broadcast === word)
+    if (network !== undefined) return network.address
+    const route = this.routes.lookup(Address.v4(word))
+    const source = route === undefined ? undefined : this.routeSource(route, Address.v4(word))
+    return source ?? this.firstAddress()?.address ?? ANY_V4
   }
 
   /** Who gets packets for `dst` on the link; undefined: nobody, or ourselves. */
@@ -134,7 +158,7 @@ export class Ipv4 implements Ipv4Output {
   }
 
   /** The path between two addresses for one protocol (source unspecified: any of ours); a negative errno. */
-  path(src: Address, dst: Address, protocol: number): Path | number {
+  path(src: Address, dst: Address, protocol: number): DatagramPath | number {
     if (src.equals(ANY_V4)) {
       const chosen = this.sourceFor(dst)
       if (typeof chosen === 'number') return chosen
@@ -148,13 +172,16 @@ export class Ipv4 implements Ipv4Output {
     return path
   }
 
-  private makePath(src: Address, dst: Address, protocol: number): Path | number {
-    if (!this.isLocal(src.d)) return -EADDRNOTAVAIL
+  private makePath(src: Address, dst: Address, protocol: number): DatagramPath | number {
+    const group = this.isBroadcast(dst.d) || isMulticast(dst.d)
+    if (!this.isLocal(src.d) && !(group && src.isUnspecified)) return -EADDRNOTAVAIL
     if (this.isLocal(dst.d) && this.isUnicast(dst.d))
       return new LoopbackPath(this.loopback, src, dst, protocol)
-    if (this.hopFor(dst) === undefined) return -ENETUNREACH
+    if (!group && this.hopFor(dst) === undefined) return -ENETUNREACH
     if (src.isLoopback) return -EINVAL
-    return new Ipv4Path(this, src, dst, protocol, protocol === IPPROTO_TCP)
+    if (group && protocol === IPPROTO_TCP) return -ENETUNREACH
+    if (group) return new Ipv4GroupPath(this, this.loopback, src, dst, protocol)
+    return new Ipv4Path(this, src, dst, protocol)
   }
 
   /** One host's address: not "this network", a group, or everybody. */
@@ -166,7 +193,7 @@ export class Ipv4 implements Ipv4Output {
   }
 
   /** Everybody on this link, or on one of our networks (RFC 1122 section 3.2.1.3). */
-  private isBroadcast(word: number): boolean {
+  isBroadcast(word: number): boolean {
     return word === -1 || this.addresses.isDirectedBroadcast(word)
   }
 
@@ -202,13 +229,20 @@ export class Ipv4 implements Ipv4Output {
     }
   }
 
-  /** A packet from the link. `broadcast`: its frame was for everybody. */
+  private groupChanged(group: Group, mode: FilterMode, sources: readonly Address[]): void {
+    const was = mode === 'EXCLUDE' || sources.length > 0
+    const mac = groupMacV4(group.address.d)
+    if (group.isWanted && !was) this.nic.join(mac)
+    else if (was && !group.isWanted) this.nic.leave(mac)
+  }
+
+  /** A packet from the link. `toGroup`: its frame was for more than us. */
   arrives(
     bytes: Uint8Array,
     at: number,
     length: number,
     checksumValid: boolean,
-    broadcast: boolean,
+    toGroup: boolean,
     now: number,
   ): void {
     const { counters } = this
@@ -235,33 +269,49 @@ export class Ipv4 implements Ipv4Output {
         return
       }
     }
-    if (!this.isStation(i32(bytes, at + IPV4_SRC))) {
+    const src = i32(bytes, at + IPV4_SRC)
+    const dst = i32(bytes, at + IPV4_DST)
+    const group = isMulticast(dst) || this.isBroadcast(dst)
+    if (!this.isStation(src) && !(src === 0 && mayComeFromNobody(dst, bytes[at + IPV4_PROTOCOL]))) {
       counters.martianSource++
       return
     }
-    const dst = i32(bytes, at + IPV4_DST)
-    if (!this.addresses.hasWord(dst)) {
+    if (group ? isMulticast(dst) && !this.hears(bytes, at) : !this.addresses.hasWord(dst)) {
       // The strong host model (RFC 1122 section 3.3.4.2): loopback's addresses are not this interface's.
-      if (dst >>> 28 === 0xe || this.isBroadcast(dst)) counters.broadcast++
+      if (group) counters.groupNotJoined++
       else counters.notOurAddress++
       return
     }
-    if (broadcast) {
+    if (toGroup && !group) {
       counters.linkBroadcast++
       return
     }
     if ((u16(bytes, at + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) === 0) {
-      this.deliver(bytes, at, headerLength, totalLength, checksumValid, false, now)
+      this.deliver(bytes, at, headerLength, totalLength, checksumValid, false, group, now)
       return
     }
     const whole = addIpv4Fragment(this.reassembly, bytes, at, headerLength, totalLength, now)
-    if (whole !== undefined)
-      this.deliver(whole.bytes, whole.at, whole.headerLength, whole.totalLength, false, false, now)
+    if (whole !== undefined) {
+      const { headerLength, totalLength } = whole
+      this.deliver(whole.bytes, whole.at, headerLength, totalLength, false, false, group, now)
+    }
+  }
+
+  /** Does anybody here want this packet, which is for a group? */
+  private hears(bytes: Uint8Array, at: number): boolean {
+    if (i32(bytes, at + IPV4_DST) === ALL_HOSTS) return true
+    const { packet } = this
+    packet.bytes = bytes
+    packet.ip = at
+    return this.groups.wants(packet)
   }
 
   /** A datagram that we sent to ourselves: what it says is true. */
   loops(bytes: Uint8Array, at: number, length: number, now: number): void {
-    this.deliver(bytes, at, IPV4_HEADER_LEN, length, true, true, now)
+    const dst = i32(bytes, at + IPV4_DST)
+    const group = isMulticast(dst) || this.isBroadcast(dst)
+    if (isMulticast(dst) && !this.hears(bytes, at)) return
+    this.deliver(bytes, at, IPV4_HEADER_LEN, length, true, true, group, now)
   }
 
   /** Another host may send from this address (RFC 1122 section 3.2.1.3, RFC 6890). */
@@ -278,9 +328,14 @@ export class Ipv4 implements Ipv4Output {
     totalLength: number,
     checksumValid: boolean,
     loopback: boolean,
+    group: boolean,
     now: number,
   ): void {
     const protocol = this.protocols.get(bytes[at + IPV4_PROTOCOL])
+    if (group && protocol?.takesGroups !== true) {
+      this.counters.broadcast++
+      return
+    }
     if (protocol === undefined) {
       this.counters.noProtocol++
       this.icmp.error(bytes, at, totalLength, ICMP_DEST_UNREACHABLE, ICMP_PROTOCOL_UNREACH, now)
@@ -293,8 +348,17 @@ export class Ipv4 implements Ipv4Output {
     packet.length = totalLength - headerLength
     packet.checksumValid = checksumValid
     packet.loopback = loopback
+    packet.group = group
     protocol.arrives(packet, now)
   }
 }
 
+/** Every host is in this group, and does not tell (RFC 1112 section 4). */
+const ALL_HOSTS = 0xe0000001 | 0
+
 const isLoopback = (word: number): boolean => word >>> 24 === 127
+const isMulticast = (word: number): boolean => word >>> 28 === 0xe
+
+/** Who has no address yet asks everybody for one; switches ask for groups (RFC 4541 section 2.1.1). */
+const mayComeFromNobody = (dst: number, protocol: number): boolean =>
+  dst === -1 || (isMulticast(dst) && protocol === IPPROTO_IGMP)

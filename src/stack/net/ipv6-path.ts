@@ -1,5 +1,5 @@
 // IPv6 output: a datagram built in the frame that it leaves in.
-import { writeU16 } from '../../base/bytes.ts'
+import { copy, writeU16 } from '../../base/bytes.ts'
 import type { Address } from '../../wire/address.ts'
 import { finish, fold, pseudoSum, sumBytes } from '../../wire/checksum.ts'
 import { ETHER_HEADER_LEN } from '../../wire/ethernet.ts'
@@ -12,11 +12,14 @@ import {
   emitIpv6,
 } from '../../wire/ipv6.ts'
 import { groupMac } from '../../wire/mac.ts'
+import { IPPROTO_TCP } from '../../wire/tcp.ts'
+import { LOOPBACK_MTU, type Loopback } from '../link/loopback.ts'
 import { NOWHERE, type NeighborTable, fixedNeighbor } from '../link/neighbor.ts'
 import type { Nic } from '../link/nic.ts'
 import type { NetCounters } from './counters.ts'
 import type { PathMtu, PathMtus } from './path-mtu.ts'
-import type { Path } from './path.ts'
+import { defaultDiscovery, mayFragment, pathLimit } from './discovery.ts'
+import { type DatagramPath, TO_LINK, TO_SELF } from './path.ts'
 
 /** The largest packet that the link's own memory takes as one. */
 const MAX_UNFRAGMENTED = 65535
@@ -24,6 +27,7 @@ const MAX_UNFRAGMENTED = 65535
 /** What paths share: one stack's way out. */
 export interface Ipv6Output {
   readonly nic: Nic
+  readonly loopback: Loopback
   readonly neighbors: NeighborTable
   /** Another number: addresses or routes have changed. */
   readonly generation: number
@@ -42,7 +46,7 @@ export interface Ipv6Output {
   hopFor(dst: Address): Address | undefined
 }
 
-export class Ipv6Path implements Path {
+export class Ipv6Path implements DatagramPath {
   readonly src: Address
   readonly dst: Address
   readonly headerLength = IPV6_HEADER_LEN
@@ -50,8 +54,12 @@ export class Ipv6Path implements Path {
   private readonly output: Ipv6Output
   private readonly nic: Nic
   private readonly protocol: number
-  /** The sender cuts its text to the path's mtu itself: what is larger is a mistake. */
-  private readonly df: boolean
+  /** TCP cuts its text to the path's mtu itself, or lets the link do it: what is larger is a mistake. */
+  private readonly segments: boolean
+  readonly isGroup: boolean
+  readonly isBroadcast = false
+  discover: number
+  copies = TO_LINK
   /** One for the path: nobody can foretell it, and routers keep its packets together (RFC 6437 section 3). */
   private readonly flowLabel: number
   private hop: Address | undefined
@@ -61,15 +69,17 @@ export class Ipv6Path implements Path {
   private readonly pseudo: number
   private neighbor = NOWHERE
   private at = 0
-  private target: 'nic' | 'fragments' | 'nowhere' = 'nowhere'
+  private target: 'nic' | 'fragments' | 'self' | 'nowhere' = 'nowhere'
 
-  constructor(output: Ipv6Output, src: Address, dst: Address, protocol: number, df: boolean) {
+  constructor(output: Ipv6Output, src: Address, dst: Address, protocol: number) {
     this.output = output
     this.nic = output.nic
     this.src = src
     this.dst = dst
     this.protocol = protocol
-    this.df = df
+    this.segments = protocol === IPPROTO_TCP
+    this.isGroup = dst.isMulticast
+    this.discover = defaultDiscovery(protocol)
     this.flowLabel = output.random() & 0xfffff
     this.pseudo = pseudoSum(src, dst, protocol)
     this.bytes = output.scratch
@@ -87,14 +97,21 @@ export class Ipv6Path implements Path {
   }
 
   get maxDatagram(): number {
-    if (!this.df) return IPV6_MAX_DATAGRAM
-    return this.nic.offload ? MAX_UNFRAGMENTED : this.mtu
+    if (mayFragment(this.discover)) return IPV6_MAX_DATAGRAM
+    return this.segments && this.nic.offload ? MAX_UNFRAGMENTED : this.limit
+  }
+
+  /** What is larger is cut, or not sent. */
+  private get limit(): number {
+    return pathLimit(this.discover, this.mtu, this.output.mtu)
   }
 
   open(length: number): number {
     const total = IPV6_HEADER_LEN + length
     if (this.generation !== this.output.generation) this.reroute()
-    if (total > this.mtu && (!this.df || !this.nic.offload)) return this.openScratch(total)
+    if (this.isGroup && (this.copies & TO_LINK) === 0) return this.openScratch(total, 'self')
+    if (total > this.limit && !(this.segments && this.nic.offload))
+      return this.openScratch(total, mayFragment(this.discover) ? 'fragments' : 'nowhere')
     if (!this.neighbor.ready && !this.resolve()) return this.openNowhere()
     const at = this.nic.open(this.neighbor, total)
     if (at < 0) return -1
@@ -116,9 +133,10 @@ export class Ipv6Path implements Path {
       this.output.counters.noRoute++
       return
     }
+    if (this.target === 'self') return this.closeSelf(length, tos, ttl)
     if (this.target === 'fragments') return this.closeFragments(length, checksumOffset, tos, ttl)
     // The mtu became smaller since the sender chose this length.
-    if (this.target === 'nowhere' || (total > this.mtu && gsoSize === 0)) {
+    if (this.target === 'nowhere' || (total > this.limit && gsoSize === 0)) {
       this.output.counters.tooBig++
       return
     }
@@ -131,8 +149,10 @@ export class Ipv6Path implements Path {
       } else this.sum(at + IPV6_HEADER_LEN, length, checksumOffset)
     }
     emitIpv6(bytes, at, length, protocol, ttl, src, dst, tos, flowLabel)
+    if (this.isGroup && (this.copies & TO_SELF) !== 0) this.loop(bytes, at, total)
     this.output.counters.packetsOut++
-    nic.close(this.neighbor, total, total > this.mtu ? gsoSize : 0, checksumStart, checksumOffset)
+    const segmentSize = total > this.limit ? gsoSize : 0
+    nic.close(this.neighbor, total, segmentSize, checksumStart, checksumOffset)
   }
 
   confirm(now: number): void {
@@ -164,14 +184,33 @@ export class Ipv6Path implements Path {
     return IPV6_HEADER_LEN
   }
 
-  private openScratch(total: number): number {
+  private openScratch(total: number, target: 'fragments' | 'self' | 'nowhere'): number {
     if (total > IPV6_MAX_DATAGRAM)
       throw new RangeError(
         `Cannot open ${total} bytes: a datagram has at most ${IPV6_MAX_DATAGRAM}`,
       )
-    this.target = this.df ? 'nowhere' : 'fragments'
+    this.target = target
     this.bytes = this.output.scratch
     return IPV6_HEADER_LEN
+  }
+
+  /** To nobody but ourselves: what lies in scratch. */
+  private closeSelf(length: number, tos: number, ttl: number): void {
+    const { scratch } = this.output
+    emitIpv6(scratch, 0, length, this.protocol, ttl, this.src, this.dst, tos, this.flowLabel)
+    this.loop(scratch, 0, IPV6_HEADER_LEN + length)
+  }
+
+  /** Back to ourselves too; lost when loopback is full, as it would be on the way to any other host. */
+  private loop(bytes: Uint8Array, from: number, total: number): void {
+    const { loopback, counters } = this.output
+    const at = total > LOOPBACK_MTU ? -1 : loopback.open(total)
+    if (at < 0) {
+      counters.loopNoRoom++
+      return
+    }
+    copy(loopback.bytes, at, bytes, from, total)
+    loopback.close(total, 6)
   }
 
   /** A sum of zero means in UDP that there is none, which IPv6 does not allow (RFC 8200 section 8.1). */
@@ -183,12 +222,13 @@ export class Ipv6Path implements Path {
 
   /** RFC 8200 section 4.5: all but the last carry a multiple of eight bytes. */
   private closeFragments(length: number, checksumOffset: number, tos: number, ttl: number): void {
-    const { nic, output, mtu, src, dst, flowLabel } = this
+    const { nic, output, limit, src, dst, flowLabel } = this
     const { counters, scratch } = output
     if (checksumOffset >= 0) this.sum(IPV6_HEADER_LEN, length, checksumOffset)
+    if (this.isGroup && (this.copies & TO_SELF) !== 0) this.closeSelf(length, tos, ttl)
     const id = output.random()
     const headers = IPV6_HEADER_LEN + IPV6_FRAGMENT_LEN
-    const most = (mtu - headers) & ~7
+    const most = (limit - headers) & ~7
     for (let offset = 0; offset < length; offset += most) {
       const n = Math.min(most, length - offset)
       if (!this.neighbor.ready && !this.resolve()) {

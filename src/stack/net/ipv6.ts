@@ -45,7 +45,7 @@ import { Ndp } from './ndp.ts'
 import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
 import { MIN_PMTU_V6, PathMtus } from './path-mtu.ts'
-import type { Path } from './path.ts'
+import type { DatagramPath } from './path.ts'
 import type { Protocol } from './protocol.ts'
 import { IPV6_REASSEMBLY_TIME, Reassembly, addIpv6Fragment } from './reassembly.ts'
 import { RouteTable, nextHop } from './route.ts'
@@ -69,7 +69,7 @@ export class Ipv6 implements Ipv6Output {
   readonly nic: Nic
   readonly random: () => number
   readonly scratch = new Uint8Array(IPV6_MAX_DATAGRAM)
-  private readonly loopback: Loopback
+  readonly loopback: Loopback
   private readonly paths = new PathCache()
   private readonly packet = new ArrivedPacket()
   private readonly chain = new Ipv6Chain()
@@ -183,7 +183,7 @@ export class Ipv6 implements Ipv6Output {
   }
 
   /** The path between two addresses for one protocol (source unspecified: any of ours); a negative errno. */
-  path(src: Address, dst: Address, protocol: number): Path | number {
+  path(src: Address, dst: Address, protocol: number): DatagramPath | number {
     if (src.isUnspecified) {
       const chosen = this.sourceFor(dst)
       if (typeof chosen === 'number') return chosen
@@ -197,12 +197,12 @@ export class Ipv6 implements Ipv6Output {
     return path
   }
 
-  private makePath(src: Address, dst: Address, protocol: number): Path | number {
+  private makePath(src: Address, dst: Address, protocol: number): DatagramPath | number {
     if (!this.isLocal(src)) return -EADDRNOTAVAIL
     if (this.isLocal(dst)) return new LoopbackPath(this.loopback, src, dst, protocol)
     if (this.hopFor(dst) === undefined) return -ENETUNREACH
     if (src.isLoopback) return -EINVAL
-    return new Ipv6Path(this, src, dst, protocol, protocol === IPPROTO_TCP)
+    return new Ipv6Path(this, src, dst, protocol)
   }
 
   private *candidates(hop: Address): Iterable<SourceCandidate & { address: Address }> {
@@ -260,7 +260,7 @@ export class Ipv6 implements Ipv6Output {
     cast: number,
     now: number,
   ): void {
-    const { counters, packet, addresses } = this
+    const { counters, addresses } = this
     counters.packetsIn++
     if (!isWholeIpv6(bytes, at, length)) {
       counters.badHeader++
@@ -271,10 +271,8 @@ export class Ipv6 implements Ipv6Output {
       return
     }
     if (bytes[at + IPV6_DST] === 0xff) {
-      packet.bytes = bytes
-      packet.ip = at
       // Scope 0 is reserved, and scope 1 never leaves an interface (RFC 4291 section 2.7).
-      if ((bytes[at + IPV6_DST + 1] & 15) < 2 || !this.groups.wants(packet)) {
+      if ((bytes[at + IPV6_DST + 1] & 15) < 2 || !this.hears(bytes, at)) {
         counters.broadcast++
         return
       }
@@ -297,9 +295,18 @@ export class Ipv6 implements Ipv6Output {
       this.counters.badHeader++
       return
     }
+    if (bytes[at + IPV6_DST] === 0xff && !this.hears(bytes, at)) return
     const walk = this.chain.walk(bytes, at, length)
     if (walk === 'upper') this.deliver(bytes, at, length, true, true, false, now)
     else this.refuse(bytes, at, length, walk, now)
+  }
+
+  /** Does anybody here want this packet, which is for a group? */
+  private hears(bytes: Uint8Array, at: number): boolean {
+    const { packet } = this
+    packet.bytes = bytes
+    packet.ip = at
+    return this.groups.wants(packet)
   }
 
   /** Another host may send from this address: not a group, ourselves, or an IPv4 address (RFC 4291, RFC 6890). */
@@ -432,6 +439,7 @@ export class Ipv6 implements Ipv6Output {
     packet.checksumValid = checksumValid
     packet.loopback = loopback
     packet.fragmented = fragmented
+    packet.group = bytes[at + IPV6_DST] === 0xff
     protocol.arrives(packet, now)
   }
 }

@@ -3,18 +3,22 @@ import { IPV4_DF, IPV4_HEADER_LEN, emitIpv4 } from '../../wire/ipv4.ts'
 import { IPV6_HEADER_LEN, emitIpv6 } from '../../wire/ipv6.ts'
 import { LOOPBACK_MTU } from '../link/loopback.ts'
 import type { Loopback } from '../link/loopback.ts'
-import type { Path } from './path.ts'
+import { type DatagramPath, PMTUDISC_WANT, TO_SELF } from './path.ts'
 
 const DEFAULT_TTL = 64
 
 /** From the stack to itself, IPv4 or IPv6: no neighbor, no checksum, no fragments. */
-export class LoopbackPath implements Path {
+export class LoopbackPath implements DatagramPath {
   readonly src: Address
   readonly dst: Address
   readonly mtu = LOOPBACK_MTU
   readonly maxDatagram = LOOPBACK_MTU
   readonly headerLength: number
   readonly bytes: Uint8Array
+  discover = PMTUDISC_WANT
+  copies = TO_SELF
+  readonly isGroup = false
+  readonly isBroadcast = false
   private readonly loopback: Loopback
   private readonly protocol: number
   private at = 0

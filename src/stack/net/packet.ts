@@ -14,6 +14,7 @@ export class ArrivedPacket implements Packet {
   checksumValid = false
   loopback = false
   fragmented = false
+  group = false
 
   get tos(): number {
     if (this.family === 4) return this.bytes[this.ip + IPV4_TOS]

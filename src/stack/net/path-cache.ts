@@ -1,5 +1,5 @@
 import type { Address } from '../../wire/address.ts'
-import type { Path } from './path.ts'
+import type { DatagramPath } from './path.ts'
 
 const SLOTS = 1024
 
@@ -8,7 +8,7 @@ const SLOTS = 1024
  * takes the place of the older: a path that is not found is made again, and lives as long as somebody holds it.
  */
 export class PathCache {
-  private readonly slots: (Path | undefined)[] = new Array<undefined>(SLOTS).fill(undefined)
+  private readonly slots: (DatagramPath | undefined)[] = new Array<undefined>(SLOTS).fill(undefined)
   private readonly protocols = new Uint8Array(SLOTS)
   private generation = 0
 
@@ -19,14 +19,14 @@ export class PathCache {
     this.slots.fill(undefined)
   }
 
-  find(src: Address, dst: Address, protocol: number): Path | undefined {
+  find(src: Address, dst: Address, protocol: number): DatagramPath | undefined {
     const i = slotOf(src, dst, protocol)
     const path = this.slots[i]
     if (path === undefined || this.protocols[i] !== protocol) return
     return path.dst.equals(dst) && path.src.equals(src) ? path : undefined
   }
 
-  keep(path: Path, protocol: number): void {
+  keep(path: DatagramPath, protocol: number): void {
     const i = slotOf(path.src, path.dst, protocol)
     this.slots[i] = path
     this.protocols[i] = protocol

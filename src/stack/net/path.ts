@@ -32,6 +32,29 @@ export interface Path {
   confirm(now: number): void
 }
 
+/** IP_MTU_DISCOVER and IPV6_MTU_DISCOVER: how datagrams are kept within the path's mtu, with Linux's numbers. */
+export const PMTUDISC_DONT = 0
+export const PMTUDISC_WANT = 1
+export const PMTUDISC_DO = 2
+export const PMTUDISC_PROBE = 3
+export const PMTUDISC_INTERFACE = 4
+export const PMTUDISC_OMIT = 5
+
+/** Where datagrams to groups and to everybody go: out of the link, back to ourselves. */
+export const TO_LINK = 1
+export const TO_SELF = 2
+
+/** What a path is to a protocol of datagrams. The two that can be set are for the datagrams opened after that. */
+export interface DatagramPath extends Path {
+  /** PMTUDISC_*; `maxDatagram` follows it. */
+  discover: number
+  /** TO_* bits, where `isGroup`. */
+  copies: number
+  readonly isGroup: boolean
+  /** To everybody on a link: SO_BROADCAST allows it. */
+  readonly isBroadcast: boolean
+}
+
 /** An arriving datagram, where it lies; one object is used again for every packet. */
 export interface Packet {
   readonly bytes: Uint8Array
@@ -50,6 +73,8 @@ export interface Packet {
   readonly loopback: boolean
   /** Arrived in fragments, or as if (an IPv6 atomic fragment). */
   readonly fragmented: boolean
+  /** To a group or to everybody: for all who want it, and never answered by an error (RFC 1122 section 3.2.2). */
+  readonly group: boolean
   /** Addresses as words, no allocation: word(0..3) of source and destination (v4-mapped for IPv4). */
   srcWord(i: number): number
   dstWord(i: number): number

@@ -3,6 +3,8 @@ import type { Packet } from './path.ts'
 
 /** What is above IP: registered with `ip.protocols.set(IPPROTO_TCP, tcp)`. */
 export interface Protocol {
+  /** Datagrams to groups and to everybody are wanted too. */
+  readonly takesGroups?: boolean
   /** A whole datagram for one of our addresses. `packet` is used again when the call returns. */
   arrives(packet: Packet, now: number): void
   /**

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { PathCache } from '../../../src/stack/net/path-cache.ts'
-import type { Path } from '../../../src/stack/net/path.ts'
+import type { DatagramPath } from '../../../src/stack/net/path.ts'
 import { Address } from '../../../src/wire/address.ts'
 import { addr } from '../../helpers/net.ts'
 
-const pathOf = (src: Address, dst: Address) => ({ src, dst }) as Path
+const pathOf = (src: Address, dst: Address) => ({ src, dst }) as DatagramPath
 
 t.test('PathCache finds by source, destination and protocol, all three', async t => {
   const cache = new PathCache()
