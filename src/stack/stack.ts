@@ -6,7 +6,9 @@
 import { type RandomSource, randomWords } from '../base/random.ts'
 import { ANY_V4, ANY_V6, Address } from '../wire/address.ts'
 import { type Prefix, formatAddress, formatPrefix } from '../wire/address-text.ts'
-import { IPPROTO_TCP } from '../wire/ipv4.ts'
+import { ICMP_DEST_UNREACHABLE, ICMP_PORT_UNREACH } from '../wire/icmpv4.ts'
+import { ICMPV6_DEST_UNREACHABLE, ICMPV6_PORT_UNREACH } from '../wire/icmpv6.ts'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../wire/ipv4.ts'
 import type { Mac } from '../wire/mac.ts'
 import type { LinkCounters } from './link/counters.ts'
 import { Loopback } from './link/loopback.ts'
@@ -16,15 +18,18 @@ import { type AddressOrigin, InterfaceAddress } from './net/addresses.ts'
 import type { NetCounters } from './net/counters.ts'
 import { Ipv4 } from './net/ipv4.ts'
 import { Ipv6 } from './net/ipv6.ts'
-import type { Path } from './net/path.ts'
+import type { Packet, Path } from './net/path.ts'
 import type { Route, RouteTable } from './net/route.ts'
 import { Tcp } from './transport/tcp/tcp.ts'
 import type { TcpTuning } from './transport/tcp/tuning.ts'
 import type { TcpUser } from './transport/tcp/user.ts'
+import { Udp, type UdpHost } from './transport/udp/udp.ts'
 
 export { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from './link/sink.ts'
 export type { AddressOrigin, AddressState, InterfaceAddress } from './net/addresses.ts'
-export type { Path } from './net/path.ts'
+export type { FilterMode } from './net/groups.ts'
+export * from './net/path.ts'
+export type { Unreachable } from './net/protocol.ts'
 export type { Route, RouteOrigin } from './net/route.ts'
 export type { ReceiveBuffer, SendBuffer } from './transport/tcp/buffers.ts'
 export { congestionName, congestionNamed } from './transport/tcp/congestion.ts'
@@ -33,6 +38,11 @@ export { TUNING, type TcpTuning } from './transport/tcp/tuning.ts'
 export { TCB_BYTES } from './transport/tcp/layout.ts'
 export type { State } from './transport/tcp/tcb.ts'
 export * from './transport/tcp/user.ts'
+export { Endpoint, LOOPBACK_INDEX, NIC_INDEX, interfaceOf } from './transport/udp/endpoint.ts'
+export { Outgoing } from './transport/udp/outgoing.ts'
+export type { UdpUser } from './transport/udp/user.ts'
+
+const UDP_CAPACITY = 16_384
 
 export interface StackSetup {
   readonly mac: Mac
@@ -52,6 +62,8 @@ export interface StackSetup {
     /** What is to be different from Linux's defaults (tuning.ts). */
     readonly tuning?: Partial<TcpTuning>
   }
+  /** How many UDP endpoints there may be: 16,384 unless said otherwise. */
+  readonly udpCapacity?: number
 }
 
 export interface StackCounters {
@@ -60,6 +72,7 @@ export interface StackCounters {
   readonly net: NetCounters
   readonly net6: NetCounters
   readonly tcp: Tcp['counters']
+  readonly udp: Udp['counters']
 }
 
 export class Stack {
@@ -68,6 +81,7 @@ export class Stack {
   readonly ipv4: Ipv4
   readonly ipv6: Ipv6
   readonly tcp: Tcp
+  readonly udp: Udp
   readonly counters: StackCounters
   private readonly loopback = new Loopback()
 
@@ -84,11 +98,16 @@ export class Stack {
     this.tcp = new Tcp({ ...tcp, random, paths: this })
     this.ipv4.protocols.set(IPPROTO_TCP, this.tcp)
     this.ipv6.protocols.set(IPPROTO_TCP, this.tcp)
+    const capacity = setup.udpCapacity ?? UDP_CAPACITY
+    this.udp = new Udp({ capacity, random: this.ipv4.random, host: this.udpHost() })
+    this.ipv4.protocols.set(IPPROTO_UDP, this.udp)
+    this.ipv6.protocols.set(IPPROTO_UDP, this.udp)
     this.counters = {
       link: this.nic.counters,
       net: this.ipv4.counters,
       net6: this.ipv6.counters,
       tcp: this.tcp.counters,
+      udp: this.udp.counters,
     }
   }
 
@@ -235,6 +254,33 @@ export class Stack {
   /** The address that we use towards `dst`, or a negative errno. */
   source(dst: Address): Address | number {
     return dst.isV4 ? this.ipv4.sourceFor(dst) : this.ipv6.sourceFor(dst)
+  }
+
+  private udpHost(): UdpHost {
+    const { ipv4, ipv6 } = this
+    return {
+      get generation() {
+        return ipv4.generation + ipv6.generation
+      },
+      path: (src, dst) => (dst.isV4 ? ipv4 : ipv6).path(src, dst, IPPROTO_UDP),
+      isLocal: address => this.isLocal(address),
+      isBroadcast: address => address.isV4 && ipv4.isBroadcast(address.d),
+      groups: group => (group.isV4 ? ipv4 : ipv6).groups,
+      refuse: (packet, now) => this.refuse(packet, now),
+    }
+  }
+
+  /** A datagram came to a port that nobody has. */
+  private refuse(packet: Packet, now: number): void {
+    const { bytes, ip, transport, length, family } = packet
+    const total = transport + length - ip
+    if (family === 4) {
+      const type = ICMP_DEST_UNREACHABLE
+      this.ipv4.icmp.error(bytes, ip, total, type, ICMP_PORT_UNREACH, now)
+    } else {
+      const type = ICMPV6_DEST_UNREACHABLE
+      this.ipv6.icmp.error(bytes, ip, total, type, ICMPV6_PORT_UNREACH, 0, now)
+    }
   }
 
   /** Datagrams that we sent to ourselves, at most `budget`; what is left of it. */
