@@ -271,12 +271,16 @@ export class Server {
   /** The other end is gone: plugs in again, for as long as it takes. */
   async #rejoin(): Promise<void> {
     this.#link = undefined
+    let said = ''
     for (;;) {
       try {
         this.#link = await this.#opener.open()
         break
       } catch (error) {
-        process.stderr.write(`${(error as Error).message}\n`)
+        const { message } = error as Error
+        // It may fail for days, in the same way.
+        if (message !== said) process.stderr.write(`${message}\n`)
+        said = message
         await new Promise(resolve => setTimeout(resolve, RETRY_NETWORK_MS))
       }
     }

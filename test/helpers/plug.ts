@@ -44,8 +44,8 @@ class TestSink implements FrameSink {
 
 export class TestPlug implements Plug {
   readonly sink: TestSink
-  readonly fd = -1
-  readonly controlFd = -1
+  readonly fd: number
+  readonly controlFd: number
   broken = false
   next = Infinity
   /** What receive() will give. */
@@ -57,7 +57,9 @@ export class TestPlug implements Plug {
   asked = 0
   sendsUdpSegments = false
 
-  constructor({ mtu = 1500, offload = true } = {}) {
+  constructor({ mtu = 1500, offload = true, fd = -1, controlFd = -1 } = {}) {
+    this.fd = fd
+    this.controlFd = controlFd
     this.sink = new TestSink(mtu, offload)
   }
   askUdpSegments(): void {
