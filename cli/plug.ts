@@ -48,6 +48,10 @@ export async function plug(args: string[]): Promise<void> {
       ended = true
     })
   const openers = vnls.map(open)
+  const [one, other] = openers.map(({ network }) => network?.directory)
+  // Every broadcast would go round for ever.
+  if (one !== undefined && one === other)
+    throw new Failure(`cannot connect network "${openers[0].network!.name}" with itself`)
   const plugs: Plug[] = []
   for (const opener of openers) plugs.push(buildPlug(await opener.open(), clock))
   let cable = new PatchCable(plugs[0], plugs[1], clock)

@@ -111,6 +111,10 @@ t.test('ioth --help, --version, and mistakes', async t => {
       { status: 125, stderr: /^ioth: .*no such fault "lost" .*\n$/ },
     ],
     [
+      ['plug', 'switch://lab', 'fault://loss=1{switch://lab}'],
+      { status: 125, stderr: 'ioth: cannot connect network "lab" with itself\n' },
+    ],
+    [
       ['plug', 'null://', 'tap://lo/lo'],
       { status: 125, stderr: /^ioth: .*an interface's name.*\n$/ },
     ],
