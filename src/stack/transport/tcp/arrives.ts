@@ -11,6 +11,7 @@ import { takeBits } from './ecn.ts'
 import { effectiveMss, tsClock } from './emit.ts'
 import { establish, offerToUser } from './established.ts'
 import { cookieMss, listenArrives, takeCookie } from './listener.ts'
+import { deferTimeouts } from './options.ts'
 import { refuse } from './refuse.ts'
 import { sample } from './rtt.ts'
 import type { Segment } from './segment.ts'
@@ -19,6 +20,7 @@ import { synSentArrives } from './syn-sent.ts'
 import {
   F_ACK_NOW,
   F_ACTIVE,
+  F_DEFERRED,
   F_FAST_OPEN,
   F_SYN_DUE,
   F_TIMESTAMPS,
@@ -201,6 +203,13 @@ function takeReset(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   tcp.finish(tcb, tcb.state === 'CLOSE-WAIT' ? EPIPE : ECONNRESET)
 }
 
+/** TCP_DEFER_ACCEPT: an ACK alone does not establish, until SYN-ACKs have been sent for as long as the listener waits. */
+const waitsForText = (tcb: Tcb, seg: Segment): boolean =>
+  tcb.deferAccept > 0 &&
+  seg.len === 0 &&
+  tcb.listener >= 0 &&
+  tcb.snd.retries < deferTimeouts(tcb.deferAccept)
+
 /** Fifth, SYN-RECEIVED: the ACK of our SYN. */
 function completeHandshake(
   tcp: Tcp,
@@ -214,6 +223,11 @@ function completeHandshake(
   if (!after(seg.ack, snd.iss) || after(seg.ack, snd.max)) {
     tcp.counters.badAcks++
     refuse(tcp, packet, seg)
+    return false
+  }
+  if (waitsForText(tcb, seg)) {
+    tcb.mark(F_DEFERRED)
+    tcp.counters.acceptsDeferred++
     return false
   }
   if (seg.options.timestamps && snd.retries > 0)

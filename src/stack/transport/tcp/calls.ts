@@ -26,6 +26,8 @@ import {
   F_PUSH,
   F_SYN_DUE,
   F_SYN_WAITS,
+  F_TIMESTAMPS,
+  F_TS_RECENT,
   F_RESET_DUE,
   F_USER,
   type Tcb,
@@ -38,6 +40,8 @@ import { EV_CLOSED } from './user.ts'
 const RESET_PATIENCE = 1000
 /** Orphans, as a part of all records: tcp_max_orphans. */
 const ORPHAN_SHARE = 4
+/** tcp_tw_reuse_delay, ms: so long the peer has sent nothing. */
+const TW_REUSE_AFTER = 1000
 
 export function open(
   tcp: Tcp,
@@ -61,12 +65,12 @@ export function open(
   if (!tcb) return -ENOBUFS
   tcb.setAddresses(source, remote)
   tcb.remotePort = remotePort
-  tcb.localPort = localPort || ephemeralPort(tcp, tcb)
-  if (tcb.localPort === 0 || !unique(tcp, tcb)) {
+  tcb.localPort = localPort || ephemeralPort(tcp, tcb, now)
+  if (tcb.localPort === 0 || !mayTake(tcp, tcb, now)) {
     tcp.unallocate(tcb)
     return -EADDRNOTAVAIL
   }
-  prepare(tcb, path, -1, settings, tcp.secrets.choose(tcb, now), now)
+  prepare(tcb, path, -1, settings, beginAt(tcp, tcb, now), now)
   tcb.send = send
   tcb.receive = receive
   tcb.mark(F_ACTIVE | F_USER)
@@ -266,13 +270,40 @@ export function published(tcb: Tcb): number {
 export const finTaken = (tcb: Tcb): boolean =>
   tcb.has(F_FIN_HELD) && after(tcb.rcv.nxt, tcb.rcv.finSeq)
 
-function ephemeralPort(tcp: Tcp, tcb: Tcb): number {
-  return tcp.ports.ephemeral(port => {
-    tcb.localPort = port
-    return unique(tcp, tcb)
-  })
+/** A TIME-WAIT gives way only where there is no other port. */
+function ephemeralPort(tcp: Tcp, tcb: Tcb, now: number): number {
+  const pick = (fits: (tcp: Tcp, tcb: Tcb, now: number) => boolean): number =>
+    tcp.ports.ephemeral(port => {
+      tcb.localPort = port
+      return fits(tcp, tcb, now)
+    })
+  return pick(unique) || (tcp.timeWaits.length > 0 ? pick(mayTake) : 0)
 }
 
 const unique = (tcp: Tcp, tcb: Tcb): boolean => tcp.demux.findLike(tcb.slot) < 0
+
+/** Nobody has these addresses and ports, or only a TIME-WAIT whose last segments timestamps tell from ours (RFC 6191). */
+function mayTake(tcp: Tcp, tcb: Tcb, now: number): boolean {
+  const slot = tcp.demux.findLike(tcb.slot)
+  if (slot < 0) return true
+  const old = tcp.tcb(slot)
+  const { twReuse } = tcp.tuning
+  if (old.state !== 'TIME-WAIT' || twReuse === 0) return false
+  if (twReuse === 2 && !tcb.remote.isLoopback) return false
+  if (!old.has(F_TIMESTAMPS) || !old.has(F_TS_RECENT)) return false
+  return now - old.rcv.tsRecentAt > TW_REUSE_AFTER
+}
+
+/** ISS, past all that a TIME-WAIT in the way has sent, which ends here. */
+function beginAt(tcp: Tcp, tcb: Tcb, now: number): Seq {
+  const iss = tcp.secrets.choose(tcb, now)
+  const slot = tcp.demux.findLike(tcb.slot)
+  if (slot < 0) return iss
+  const old = tcp.tcb(slot)
+  const above = add(old.snd.max, 65537)
+  tcp.counters.timeWaitReused++
+  tcp.finish(old, 0)
+  return after(iss, above) ? iss : above
+}
 
 export const maxSegment = (tcb: Tcb): number => (tcb.path ? effectiveMss(tcb) : 536)

@@ -18,6 +18,7 @@ export const newCounters = () => ({
   syncookiesSent: 0,
   syncookiesRecv: 0,
   syncookiesFailed: 0,
+  acceptsDeferred: 0,
   fastOpens: 0,
   fastOpensFailed: 0,
   timeWaitEvicted: 0,

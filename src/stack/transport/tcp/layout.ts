@@ -102,6 +102,7 @@ export const SND_UP = word()
 export const RCV_URGENT = word()
 export const OOB_INLINE = word()
 export const FAST_OPEN = word()
+export const DEFER_ACCEPT = word()
 export const FAST_OPEN_CONNECT = word()
 export const FAST_OPEN_NO_COOKIE = word()
 

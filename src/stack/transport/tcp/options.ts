@@ -16,6 +16,8 @@ export interface TcpSettings {
   oobInline: number
   fastOpenConnect: number
   fastOpenNoCookie: number
+  /** TCP_DEFER_ACCEPT: seconds in which the first text is waited for before anybody accepts; 0: not at all. */
+  deferAccept: number
   /** TCP_FASTOPEN: how many may have a connection here before their handshake is done. */
   fastOpen: number
   /** TCP_KEEPIDLE, TCP_KEEPINTVL: seconds; TCP_KEEPCNT. */
@@ -57,6 +59,7 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   oobInline: 0,
   fastOpenConnect: 0,
   fastOpenNoCookie: 0,
+  deferAccept: 0,
   fastOpen: 0,
   keepIdle: 7200,
   keepIntvl: 75,
@@ -86,6 +89,7 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   oobInline: [L.OOB_INLINE, 0, 1],
   fastOpenConnect: [L.FAST_OPEN_CONNECT, 0, 1],
   fastOpenNoCookie: [L.FAST_OPEN_NO_COOKIE, 0, 1],
+  deferAccept: [L.DEFER_ACCEPT, 0, 0x7fffffff],
   fastOpen: [L.FAST_OPEN, 0, 0x7fffffff],
   keepIdle: [L.KEEPIDLE, 1, 32767],
   keepIntvl: [L.KEEPINTVL, 1, 32767],
@@ -115,6 +119,27 @@ export function checkOption(name: TcpOption, value: number): number {
   const [, min, max] = RANGE[name]
   if (name === 'maxSeg' && value !== 0 && value < MIN_MSS) return -EINVAL
   return value >= min && value <= max ? 0 : -EINVAL
+}
+
+/** TCP_DEFER_ACCEPT's seconds as timeouts of a SYN-ACK: RTO 1 s, doubled each time up to 120 s (Linux counts so). */
+export function deferTimeouts(seconds: number): number {
+  if (seconds <= 0) return 0
+  let n = 1
+  for (let rto = 1, period = 1; seconds > period && n < 255; n++) {
+    rto = Math.min(2 * rto, 120)
+    period += rto
+  }
+  return n
+}
+
+/** The seconds that so many timeouts take: what getsockopt() shows. */
+export function deferSeconds(timeouts: number): number {
+  let period = 0
+  for (let rto = 1, n = timeouts; n > 0; n--) {
+    period += rto
+    rto = Math.min(2 * rto, 120)
+  }
+  return period
 }
 
 /** Where a setting lies in a TCB. */

@@ -102,6 +102,8 @@ export const F_SYN_WAITS = 1 << 27
 export const F_FAST_OPEN = 1 << 28
 /** The SYN-ACK brings a cookie. */
 export const F_GIVE_COOKIE = 1 << 29
+/** SYN-RECEIVED, the handshake is done, and the listener waits for text (TCP_DEFER_ACCEPT). */
+export const F_DEFERRED = 1 << 25
 /** Text went with the SYN, and was taken as far as we know. */
 export const F_SYN_DATA = 1 << 30
 
@@ -298,6 +300,10 @@ export class Tcb {
   /** SO_OOBINLINE. */
   get oobInline(): number {
     return this.words[this.at + L.OOB_INLINE]
+  }
+  /** TCP_DEFER_ACCEPT, seconds. */
+  get deferAccept(): number {
+    return this.words[this.at + L.DEFER_ACCEPT]
   }
   /** TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE. */
   get fastOpenConnect(): number {

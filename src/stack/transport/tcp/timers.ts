@@ -4,6 +4,7 @@ import { ETIMEDOUT } from '../../../base/errno.ts'
 import { ACK } from '../../../wire/tcp.ts'
 import { abort } from './calls.ts'
 import { effectiveMss, emit } from './emit.ts'
+import { deferTimeouts } from './options.ts'
 import { output } from './output.ts'
 import { onTimeout } from './recovery.ts'
 import { backedOff, RTO_MAX, stopTiming } from './rtt.ts'
@@ -11,6 +12,7 @@ import { add } from './seq.ts'
 import {
   F_ACK_NOW,
   F_ACTIVE,
+  F_DEFERRED,
   F_ORPHAN,
   F_PINGPONG,
   F_PUSH,
@@ -73,7 +75,9 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
     return false
   }
   if (opening) {
-    tcb.mark(F_SYN_DUE)
+    // Who has answered is not asked again while its text is waited for.
+    const asks = !tcb.has(F_DEFERRED) || snd.retries >= deferTimeouts(tcb.deferAccept) - 1
+    if (asks) tcb.mark(F_SYN_DUE)
     stopTiming(tcb)
   } else onTimeout(tcb, effectiveMss(tcb), now)
   tcp.counters.timeouts++
@@ -86,7 +90,11 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
 
 function retryLimit(tcp: Tcp, tcb: Tcb, opening: boolean): number {
   const { synAckRetries, orphanRetries, retries } = tcp.tuning
-  if (opening) return tcb.has(F_ACTIVE) ? tcb.synCnt : synAckRetries
+  if (opening && tcb.has(F_ACTIVE)) return tcb.synCnt
+  if (opening)
+    return tcb.has(F_DEFERRED)
+      ? Math.max(synAckRetries, deferTimeouts(tcb.deferAccept))
+      : synAckRetries
   if (tcb.has(F_ORPHAN)) return orphanRetries
   // TCP_USER_TIMEOUT decides alone, sooner or later (RFC 5482 section 1).
   return tcb.userTimeout > 0 ? Infinity : retries

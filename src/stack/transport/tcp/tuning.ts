@@ -31,6 +31,8 @@ export interface TcpTuning {
   readonly keepAliveProbes: number
   /** tcp_fin_timeout: seconds that an orphan stays in FIN-WAIT-2. */
   readonly finTimeout: number
+  /** tcp_tw_reuse: may a new connection take the place of a TIME-WAIT? 0: no, 1: yes, 2: over loopback. */
+  readonly twReuse: number
   /** tcp_rmem and tcp_wmem, the last of each: how far buffers grow by themselves, bytes. */
   readonly rmemMax: number
   readonly wmemMax: number
@@ -56,6 +58,7 @@ export const TUNING: TcpTuning = {
   keepAliveInterval: 75,
   keepAliveProbes: 9,
   finTimeout: 60,
+  twReuse: 2,
   rmemMax: 8 << 20,
   wmemMax: 8 << 20,
   userTimeout: 0,
