@@ -37,6 +37,7 @@ const SO_RCVBUF = 8
 const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const SO_BINDTODEVICE = 25
+const SO_MAX_PACING_RATE = 47
 const TCP_INFO = 11
 const TCP_CONGESTION = 13
 const TCP_MAXSEG = 2
@@ -79,6 +80,7 @@ const TABLE: Option[] = [
   { level: SOL_SOCKET, name: 19, column: 36, kind: 'int', initial: 1, fixed: true },     // SO_SNDLOWAT
   { level: SOL_SOCKET, name: 29, column: 12, kind: 'flag' },                              // SO_TIMESTAMP
   { level: SOL_SOCKET, name: 49, column: 13, kind: 'int', initial: -1 },                  // SO_INCOMING_CPU
+  { level: SOL_SOCKET, name: SO_MAX_PACING_RATE, column: 38, kind: 'int', adjust: v => (v < 0 ? -1 : v), tcp: 'maxPacingRate' },
   { level: IPPROTO_TCP, name: 1, column: 14, kind: 'flag', tcp: 'noDelay' },              // TCP_NODELAY
   { level: IPPROTO_TCP, name: 3, column: 15, kind: 'flag', tcp: 'cork' },                 // TCP_CORK
   { level: IPPROTO_TCP, name: 4, column: 16, kind: 'int', min: 1, max: 32767, tcp: 'keepIdle' },

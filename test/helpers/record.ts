@@ -1,6 +1,11 @@
 // A TCP record without a Tcp: for what only looks at its numbers.
 import { TCB_WORDS } from '../../src/stack/transport/tcp/layout.ts'
-import { DEFAULTS, optionNames, optionWord } from '../../src/stack/transport/tcp/options.ts'
+import {
+  DEFAULTS,
+  optionNames,
+  optionWord,
+  type TcpOption,
+} from '../../src/stack/transport/tcp/options.ts'
 import { Tcb } from '../../src/stack/transport/tcp/tcb.ts'
 
 export function record(): Tcb {
@@ -9,4 +14,8 @@ export function record(): Tcb {
   tcb.clear()
   for (const name of optionNames) tcb.words[tcb.at + optionWord(name)] = DEFAULTS[name]
   return tcb
+}
+
+export function setWord(tcb: Tcb, name: TcpOption, value: number): void {
+  tcb.words[tcb.at + optionWord(name)] = value
 }

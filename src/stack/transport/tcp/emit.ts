@@ -19,6 +19,7 @@ import * as ecn from './ecn.ts'
 import { E_CWR_DUE } from './ecn-bits.ts'
 import { HELD } from './layout.ts'
 import { MIN_MSS } from './options.ts'
+import { chargePace } from './pacing.ts'
 import * as ranges from './ranges.ts'
 import { type Seq, add, before, diff, latest } from './seq.ts'
 import {
@@ -105,6 +106,7 @@ export function emit(
   if (n > 0) tcb.send!.copy(diff(from, snd.una), n, bytes, at + headerLength)
   close(tcb, headerLength + n, n > mss ? mss : 0, ecn.field(tcb, fresh))
   if ((control & CWR) !== 0) tcb.ecn &= ~E_CWR_DUE
+  if (n > 0 && snd.paceRate > 0) chargePace(tcb, n, now)
   offered(tcb, add(rcv.nxt, field << rcv.windShift), now)
   if ((control & ACK) !== 0) acknowledged(tcb)
   tcb.segsOut += n > mss ? Math.ceil(n / mss) : 1

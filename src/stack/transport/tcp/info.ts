@@ -4,6 +4,7 @@ import { effectiveMss, pathMss } from './emit.ts'
 import { SACKED } from './layout.ts'
 import { lostEdge, sackedBefore } from './sack.ts'
 import { diff } from './seq.ts'
+import { pacingRate } from './pacing.ts'
 import * as ranges from './ranges.ts'
 import {
   F_SACK,
@@ -73,7 +74,7 @@ function fill(tcb: Tcb, now: number): void {
   const u32 = (at: number, n: number) =>
     view.setUint32(at, Math.min(0xffffffff, Math.max(0, Math.round(n))), true)
   const u64 = (at: number, n: number) =>
-    view.setBigUint64(at, BigInt(Math.max(0, Math.round(n))), true)
+    view.setBigInt64(at, n === Infinity ? -1n : BigInt(Math.max(0, Math.round(n))), true)
   const segments = (bytes: number) => Math.ceil(Math.max(0, bytes) / mss)
   const since = (when: number) => (when === 0 ? 0 : now - when)
   const us = (ms: number) => ms * 1000
@@ -108,8 +109,8 @@ function fill(tcb: Tcb, now: number): void {
   u32(92, us(rcv.rtt))
   u32(96, rcv.space || rcv.mss * 10)
   u32(100, snd.totalRetrans)
-  u64(104, deliveryRate(tcb))
-  u64(112, Number.MAX_SAFE_INTEGER)
+  u64(104, 1000 * pacingRate(tcb))
+  view.setBigInt64(112, BigInt(tcb.maxPacingRate > 0 ? tcb.maxPacingRate : -1), true)
   u64(120, snd.bytesAcked)
   u64(128, rcv.bytesReceived)
   u32(136, tcb.segsOut)

@@ -67,6 +67,9 @@ export const TOS = word()
 export const TTL = word()
 export const TCLASS = word()
 export const HOPS = word()
+/** Pacing: on or off, SO_MAX_PACING_RATE. */
+export const PACING = word()
+export const MAX_PACING_RATE = word()
 /** HyStart++. */
 export const WINDOW_END = word()
 export const ROUND_SAMPLES = word()
@@ -122,6 +125,10 @@ export const RTO = time()
 export const MIN_RTT = time()
 export const ACK_RTT = time()
 export const USED_AT = time()
+/** Pacing. */
+export const PACE_RATE = time()
+export const PACE_AT = time()
+export const PACED_UNTIL = time()
 /** HyStart++. */
 export const ROUND_MIN_RTT = time()
 export const LAST_ROUND_MIN_RTT = time()

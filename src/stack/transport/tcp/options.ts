@@ -45,6 +45,9 @@ export interface TcpSettings {
   ttl: number
   trafficClass: number
   hops: number
+  /** Is what goes far paced (pacing.ts)? SO_MAX_PACING_RATE: bytes a second; 0 or -1: no limit. */
+  pacing: number
+  maxPacingRate: number
 }
 
 export type TcpOption = keyof TcpSettings
@@ -77,6 +80,8 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   ttl: 64,
   trafficClass: 0,
   hops: 64,
+  pacing: 1,
+  maxPacingRate: -1,
 }
 
 /** Word in the TCB, smallest and largest value. */
@@ -107,6 +112,8 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   ttl: [L.TTL, 1, 255],
   trafficClass: [L.TCLASS, 0, 0xfc],
   hops: [L.HOPS, 0, 255],
+  pacing: [L.PACING, 0, 1],
+  maxPacingRate: [L.MAX_PACING_RATE, -1, 0x7fffffff],
 }
 
 /** TCP_MIN_MSS: what TCP_MAXSEG may be, and what we believe of a peer's option, at least. */

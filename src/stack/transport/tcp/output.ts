@@ -4,6 +4,7 @@ import { ACK, FIN } from '../../../wire/tcp.ts'
 import { afterIdle, validateCwnd } from './congestion.ts'
 import { E_CWR_DUE } from './ecn-bits.ts'
 import { effectiveMss, emit, emitAck, emitReset, emitSyn, maxText, push } from './emit.ts'
+import { sliceText, updatePacing } from './pacing.ts'
 import { backedOff, stopTiming } from './rtt.ts'
 import {
   hasSacks,
@@ -120,6 +121,7 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
     afterIdle(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
   if (tcb.has(F_RESEND) && !resend(tcp, tcb, length, mss, now)) return false
   if (snd.recovery === R_FAST && hasSacks(tcb) && !sendLost(tcp, tcb, mss, now)) return false
+  updatePacing(tcb)
   const last = snd.max
   const room = sendNew(tcp, tcb, length, mss, now)
   if (snd.max !== last) validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
@@ -130,6 +132,12 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
 function sendNew(tcp: Tcp, tcb: Tcb, length: number, mss: number, now: number): boolean {
   const { snd } = tcb
   for (let burst = 0; burst < BURST; burst++) {
+    if (snd.paceRate > 0 && now < snd.paceAt) {
+      // Not cwnd is the limit now; it is if we get there before the round is over.
+      tcb.unmark(F_CWND_HELD)
+      snd.pacedUntil = snd.paceAt
+      return true
+    }
     if (snd.nxt !== snd.max) snd.nxt = skipSacked(tcb, snd.nxt)
     const n = sendable(tcb, length, mss, now)
     const offset = diff(snd.nxt, snd.una)
@@ -174,8 +182,8 @@ function sendable(tcb: Tcb, length: number, mss: number, now: number): number {
   const most = Math.min(unsent, room)
   if (most + inNetwork >= snd.cwnd) tcb.mark(F_CWND_HELD)
   else tcb.unmark(F_CWND_HELD)
-  // CWR stands on one packet, whoever cuts up what is longer.
-  let n = Math.min(most, (tcb.ecn & E_CWR_DUE) === 0 ? maxText(tcb, mss) : mss)
+  const largest = largestText(tcb, mss)
+  let n = Math.min(most, largest)
   if (again) n = Math.min(n, untilSacked(tcb, snd.nxt, n))
   const held = allowed < n
   // At least one segment is always in the network.
@@ -189,7 +197,14 @@ function sendable(tcb: Tcb, length: number, mss: number, now: number): number {
   if (again && n === untilSacked(tcb, snd.nxt, n + 1)) return n
   if (n < mss) return held ? (inNetwork === 0 ? n : 0) : silly(tcb, n, again)
   n -= n % mss
-  return worthWaiting(tcb, n, mss, inNetwork) ? 0 : n
+  return worthWaiting(tcb, n, largest, mss, inNetwork) ? 0 : n
+}
+
+/** Text of the largest segment to be sent now. CWR stands on one packet, whoever cuts up what is longer. */
+function largestText(tcb: Tcb, mss: number): number {
+  if ((tcb.ecn & E_CWR_DUE) !== 0) return mss
+  const most = maxText(tcb, mss)
+  return tcb.snd.paceRate === 0 ? most : Math.min(most, sliceText(tcb, mss))
 }
 
 /** What is less than a full segment and all there is: may it go? */
@@ -212,9 +227,15 @@ const silly = (tcb: Tcb, n: number, again: boolean): number =>
  * A small part of what window and cwnd hold, while the rest is on its way: its acknowledgments will let a larger piece
  * go at once, and pieces cost more than bytes.
  */
-function worthWaiting(tcb: Tcb, n: number, mss: number, inNetwork: number): boolean {
+function worthWaiting(
+  tcb: Tcb,
+  n: number,
+  largest: number,
+  mss: number,
+  inNetwork: number,
+): boolean {
   const { snd } = tcb
-  if (snd.recovery !== R_NONE || inNetwork < 4 * mss || n >= maxText(tcb, mss)) return false
+  if (snd.recovery !== R_NONE || inNetwork < 4 * mss || n >= largest) return false
   return 4 * n < Math.min(snd.cwnd, snd.wnd)
 }
 

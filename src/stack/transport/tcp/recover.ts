@@ -144,6 +144,8 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   snd.recover = snd.una
   if (!opening) snd.nxt = snd.max
   checkCongestion(tcb)
+  snd.paceAt = 0
+  if (!(snd.pacedUntil <= now + 1000)) snd.pacedUntil = Infinity
   tcb.ecn &= E_SENDS | E_ECHOES | E_SEEN | E_ECE_DUE
   if (snd.una !== snd.max && snd.retransmitAt === Infinity) snd.retransmitAt = now
   if (!opening && state !== 'TIME-WAIT') tcb.mark(F_ACK_NOW)

@@ -200,6 +200,27 @@ export class Snd {
   set deliveredCe(value: number) {
     this.words[this.at + L.DELIVERED_CE] = value
   }
+  /** Bytes a ms at which text goes; 0: as cwnd lets it. */
+  get paceRate(): number {
+    return this.times[this.at64 + L.PACE_RATE]
+  }
+  set paceRate(value: number) {
+    this.times[this.at64 + L.PACE_RATE] = value
+  }
+  /** When the next text may go, if it is paced. */
+  get paceAt(): number {
+    return this.times[this.at64 + L.PACE_AT]
+  }
+  set paceAt(value: number) {
+    this.times[this.at64 + L.PACE_AT] = value
+  }
+  /** Deadline: text waits for paceAt. */
+  get pacedUntil(): number {
+    return this.times[this.at64 + L.PACED_UNTIL]
+  }
+  set pacedUntil(value: number) {
+    this.times[this.at64 + L.PACED_UNTIL] = value
+  }
   /** HyStart++ (RFC 9406): windowEnd, currentRoundMinRTT, lastRoundMinRTT, rttSampleCount (weighted). */
   get windowEnd(): Seq {
     return this.words[this.at + L.WINDOW_END] as Seq

@@ -342,6 +342,13 @@ export class Tcb {
   get hops(): number {
     return this.words[this.at + L.HOPS]
   }
+  /** 0: no pacing but for maxPacingRate: SO_MAX_PACING_RATE, bytes a second; 0, -1: none. */
+  get pacing(): number {
+    return this.words[this.at + L.PACING]
+  }
+  get maxPacingRate(): number {
+    return this.words[this.at + L.MAX_PACING_RATE]
+  }
   /** Counters for TCP_INFO. */
   get segsIn(): number {
     return this.words[this.at + L.SEGS_IN]
@@ -430,6 +437,7 @@ export class Tcb {
     this.snd.retransmitAt = Infinity
     this.snd.persistAt = Infinity
     this.snd.corkAt = Infinity
+    this.snd.pacedUntil = Infinity
     this.rcv.delayedAckAt = Infinity
   }
 
@@ -440,6 +448,7 @@ export class Tcb {
       this.rcv.delayedAckAt,
       this.snd.persistAt,
       this.snd.corkAt,
+      this.snd.pacedUntil,
       this.keepAliveAt,
       this.lingerAt,
     )

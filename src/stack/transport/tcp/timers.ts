@@ -37,6 +37,7 @@ export function expire(tcp: Tcp, tcb: Tcb, now: number): void {
     snd.corkAt = Infinity
     tcb.mark(F_PUSH)
   }
+  if (now >= snd.pacedUntil) snd.pacedUntil = Infinity
   if (now >= snd.retransmitAt && !retransmissionTimeout(tcp, tcb, now)) return
   if (now >= snd.persistAt && !persistTimeout(tcp, tcb, now)) return
   if (now >= tcb.keepAliveAt && !keepAliveTimeout(tcp, tcb, now)) return

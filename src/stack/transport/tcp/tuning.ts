@@ -12,6 +12,8 @@ export interface TcpTuning {
   readonly windowScaling: boolean
   /** tcp_ecn: 0 no ECN (RFC 3168), 1 we ask for it, 2 only if the peer does. */
   readonly ecn: number
+  /** Is text for a peer that is far paced (pacing.ts)? On Linux the fq queueing discipline does that. */
+  readonly pacing: boolean
   /** initcwnd of a route: the initial window in segments (RFC 6928). */
   readonly initCwnd: number
   /** tcp_slow_start_after_idle: does cwnd end with an idle RTO (RFC 5681 section 4.1)? */
@@ -46,6 +48,7 @@ export const TUNING: TcpTuning = {
   timestamps: true,
   windowScaling: true,
   ecn: 2,
+  pacing: true,
   initCwnd: 10,
   slowStartAfterIdle: true,
   rtoMin: 200,
@@ -77,6 +80,7 @@ export function settingsFrom(tuning: TcpTuning): TcpSettings {
     initCwnd: tuning.initCwnd,
     rtoMin: tuning.rtoMin,
     ecn: tuning.ecn,
+    pacing: Number(tuning.pacing),
     synCnt: tuning.synRetries,
     keepIdle: tuning.keepAliveTime,
     keepIntvl: tuning.keepAliveInterval,
