@@ -34,6 +34,7 @@ export interface Origin {
   readonly lastCookie: string
 }
 
+/** The ECN field, by value. */
 export const ECN = ['noecn', 'ect1', 'ect0', 'ce']
 
 const FORM =
@@ -157,7 +158,7 @@ function optionBytes(option: string, o: Origin): number[] {
 const hex = (text: string): number[] => [...Buffer.from(text, 'hex')]
 
 /** A segment that we sent. `isn` 0 and not known yet: numbers as they are. */
-export function decode(b: Uint8Array, o: Origin, ecn: number | undefined): Segment {
+export function decode(b: Uint8Array, o: Origin, ecn: number): Segment {
   const header = (b[12] >> 4) * 4
   const flags = b[13]
   // The answer to a segment without ACK that belongs nowhere has the number 0, whatever anybody's ISN.
@@ -171,7 +172,7 @@ export function decode(b: Uint8Array, o: Origin, ecn: number | undefined): Segme
     urg: (flags & 0x20) === 0 ? undefined : u16(b, 18),
     options: decodeOptions(b, TCP_HEADER_LENGTH, header, o),
     text: b.slice(header),
-    ecn: ecn === undefined ? undefined : ECN[ecn & 3],
+    ecn: ECN[ecn],
   }
 }
 

@@ -54,6 +54,7 @@ import * as user from '../../src/stack/transport/tcp/user.ts'
 import { Host, Inbox, Outbox } from './tcp-pair.ts'
 import { type Bound, type Script, type Step, type What, parseScripts } from './script-parse.ts'
 import {
+  ECN,
   type Segment,
   decode,
   differences,
@@ -149,7 +150,7 @@ class Run {
       seed: this.setting('seed', 1),
     })
     this.start = this.host.now
-    this.host.deliver = bytes => this.sent(bytes)
+    this.host.deliver = (bytes, _path, _gsoSize, tos) => this.sent(bytes, tos & 3)
     this.host.user.onEvent = event => this.told(event.tcb, event.events, event.errno)
     this.counters = { ...this.host.tcp.counters }
     this.hook()
@@ -249,7 +250,7 @@ class Run {
 
   // ---- what we send ----------------------------------------------------------------------------
 
-  private sent(bytes: Uint8Array): void {
+  private sent(bytes: Uint8Array, ecn: number): void {
     const port = u16(bytes, 2)
     const peer = this.peer(port - FIRST_PEER_PORT)
     const syn = (bytes[13] & 2) !== 0
@@ -260,14 +261,14 @@ class Run {
       peer.localPort = u16(bytes, 0)
     }
     const origin = { ...NOWHERE, from: peer.iss, to: peer.irs, tsVal: peer.tsBase }
-    let segment = decode(bytes, origin, undefined)
+    let segment = decode(bytes, origin, ecn)
     const val = optionOf(segment, 'TS val ')
     if (val !== undefined) {
       const stamp = Number(val)
       peer.lastTsVal = (stamp + peer.tsBase) | 0
       if (syn && peer.tsBase === 0) {
         peer.tsBase = (stamp - Math.floor(this.now)) | 0
-        segment = decode(bytes, { ...origin, tsVal: peer.tsBase }, undefined)
+        segment = decode(bytes, { ...origin, tsVal: peer.tsBase }, ecn)
       }
     }
     const cookie = optionOf(segment, 'FO ')
@@ -343,7 +344,8 @@ class Run {
     const ports = { src: peer.port, dst: peer.localPort }
     const bytes = encode(segment, origin, ports, peer.win, theirs)
     const { host } = this
-    host.tcp.arrives(host.packet.set(bytes, this.there, this.here), host.now)
+    const ecn = Math.max(0, ECN.indexOf(segment.ecn ?? 'noecn'))
+    host.tcp.arrives(host.packet.set(bytes, this.there, this.here, true, ecn), host.now)
   }
 
   private unreachable(peer: Peer, what: What & { op: 'icmp' }): void {
