@@ -19,14 +19,6 @@ export const IGMP_RECORD_LEN = 8
 /** Version 1 has no field for it (RFC 2236 section 4), ms. */
 const V1_MAX_RESPONSE = 10_000
 
-/** Record types of a version 3 report (RFC 3376 section 4.2.12). */
-export const MODE_IS_INCLUDE = 1
-export const MODE_IS_EXCLUDE = 2
-export const CHANGE_TO_INCLUDE = 3
-export const CHANGE_TO_EXCLUDE = 4
-export const ALLOW_NEW_SOURCES = 5
-export const BLOCK_OLD_SOURCES = 6
-
 /** An IGMP message where it lies. */
 export class IgmpMessage {
   readonly bytes: Uint8Array

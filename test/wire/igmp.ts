@@ -89,8 +89,8 @@ t.test('emitIgmp() is read back', async t => {
 
 t.test('emitRecord() and emitV3Report() write the report of RFC 3376 section 4.2', async t => {
   const b = new Uint8Array(28)
-  igmp.emitRecord(b, 8, igmp.CHANGE_TO_EXCLUDE, 0, ip('239.1.2.3'))
-  igmp.emitRecord(b, 16, igmp.ALLOW_NEW_SOURCES, 1, ip('232.0.0.1'))
+  igmp.emitRecord(b, 8, 4, 0, ip('239.1.2.3'))
+  igmp.emitRecord(b, 16, 5, 1, ip('232.0.0.1'))
   b.set([10, 0, 0, 9], 24)
   igmp.emitV3Report(b, 0, 28, 2)
   t.equal(checksum(b, 0, 28), 0)

@@ -69,6 +69,12 @@ export class NetCounters {
   /** A router, prefix, route or redirect beyond what is kept. */
   routersFull = 0
 
+  igmpIn = 0
+  igmpOut = 0
+  /** Malformed, or from beyond a router. */
+  igmpInvalid = 0
+  igmpNoRoom = 0
+
   icmpMalformed = 0
   /** A type that a host has no use for, or must not believe (redirect, source quench). */
   icmpIgnored = 0

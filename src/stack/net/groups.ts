@@ -91,10 +91,20 @@ export class Groups {
 
   /** Does anybody here want this packet, which is for a group? */
   wants(packet: Addressed): boolean {
+    const group = this.groupOf(packet)
+    return group !== undefined && admits(group, packet)
+  }
+
+  /** Does anybody want what is for this packet's group, from whomever? */
+  has(packet: Addressed): boolean {
+    return this.groupOf(packet)?.isWanted === true
+  }
+
+  private groupOf(packet: Addressed): Group | undefined {
     const list = this.byWord.get(packet.dstWord(3))
-    if (list === undefined) return false
-    for (const group of list) if (isDst(group.address, packet)) return admits(group, packet)
-    return false
+    if (list === undefined) return undefined
+    for (const group of list) if (isDst(group.address, packet)) return group
+    return undefined
   }
 
   /** RFC 3376 section 3.2. */

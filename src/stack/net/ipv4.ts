@@ -32,6 +32,7 @@ import { Addresses, type InterfaceAddress } from './addresses.ts'
 import { NetCounters } from './counters.ts'
 import { type FilterMode, type Group, Groups } from './groups.ts'
 import { Icmp } from './icmp.ts'
+import { ALL_HOSTS, Igmp } from './igmp.ts'
 import { Ipv4GroupPath, groupMacV4 } from './ipv4-group-path.ts'
 import { Ipv4Path } from './ipv4-path.ts'
 import type { Ipv4Output } from './ipv4-path.ts'
@@ -48,6 +49,7 @@ export class Ipv4 implements Ipv4Output {
   readonly protocols = new Map<number, Protocol>()
   readonly counters = new NetCounters()
   readonly icmp: Icmp
+  readonly igmp: Igmp
   readonly reassembly: Reassembly
   readonly nic: Nic
   readonly arp: Arp
@@ -67,6 +69,8 @@ export class Ipv4 implements Ipv4Output {
     this.random = random
     this.icmp = new Icmp(this)
     this.protocols.set(IPPROTO_ICMP, this.icmp)
+    this.igmp = new Igmp(this)
+    this.protocols.set(IPPROTO_IGMP, this.igmp)
     this.reassembly = new Reassembly(
       this.counters,
       IPV4_REASSEMBLY_TIME,
@@ -92,8 +96,9 @@ export class Ipv4 implements Ipv4Output {
 
   /** When run() has something to do. */
   get next(): number {
-    const { arp, addresses, routes, pathMtus, reassembly } = this
-    return Math.min(arp.next, addresses.next, routes.next, pathMtus.next, reassembly.next)
+    const { arp, igmp, addresses, routes, pathMtus, reassembly } = this
+    const soon = Math.min(arp.next, igmp.next, addresses.next, routes.next)
+    return Math.min(soon, pathMtus.next, reassembly.next)
   }
 
   run(now: number): void {
@@ -101,6 +106,7 @@ export class Ipv4 implements Ipv4Output {
     this.routes.run(now)
     this.pathMtus.run(now)
     this.arp.run(now)
+    this.igmp.run(now)
     this.reassembly.run(now)
   }
 
@@ -125,6 +131,11 @@ export class Ipv4 implements Ipv4Output {
     const { addresses } = this
     const other = addresses.onLinkWith(nextHop(route, dst)) ?? this.firstAddress()
     return route.source ?? other?.address
+  }
+
+  /** What IGMP says it is. */
+  get reportSource(): number {
+    return this.firstAddress()?.address.d ?? 0
   }
 
   private firstAddress(): InterfaceAddress | undefined {
@@ -234,6 +245,7 @@ export class Ipv4 implements Ipv4Output {
     const mac = groupMacV4(group.address.d)
     if (group.isWanted && !was) this.nic.join(mac)
     else if (was && !group.isWanted) this.nic.leave(mac)
+    this.igmp.changed(group, mode, sources)
   }
 
   /** A packet from the link. `toGroup`: its frame was for more than us. */
@@ -303,6 +315,8 @@ export class Ipv4 implements Ipv4Output {
     const { packet } = this
     packet.bytes = bytes
     packet.ip = at
+    // Routers ask from addresses that nobody listens to.
+    if (bytes[at + IPV4_PROTOCOL] === IPPROTO_IGMP) return this.groups.has(packet)
     return this.groups.wants(packet)
   }
 
@@ -352,9 +366,6 @@ export class Ipv4 implements Ipv4Output {
     protocol.arrives(packet, now)
   }
 }
-
-/** Every host is in this group, and does not tell (RFC 1112 section 4). */
-const ALL_HOSTS = 0xe0000001 | 0
 
 const isLoopback = (word: number): boolean => word >>> 24 === 127
 const isMulticast = (word: number): boolean => word >>> 28 === 0xe

@@ -301,12 +301,12 @@ export class Ipv6 implements Ipv6Output {
     else this.refuse(bytes, at, length, walk, now)
   }
 
-  /** Does anybody here want this packet, which is for a group? */
+  /** Does anybody here want what is for this packet's group? From whom is the listener's to say: routers ask here too. */
   private hears(bytes: Uint8Array, at: number): boolean {
     const { packet } = this
     packet.bytes = bytes
     packet.ip = at
-    return this.groups.wants(packet)
+    return this.groups.has(packet)
   }
 
   /** Another host may send from this address: not a group, ourselves, or an IPv4 address (RFC 4291, RFC 6890). */

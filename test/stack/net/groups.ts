@@ -90,6 +90,8 @@ t.test('Groups.wants() what somebody wants from there', async t => {
   it.add(filter('EXCLUDE', '', addr('ff05::1:3')))
   it.add(filter('EXCLUDE', '', addr('ff02::1:3')))
   t.notOk(it.wants(packet(sources('a')[0], G)))
+  t.ok(it.has(packet(sources('a')[0], G)))
+  t.notOk(it.has(packet(sources('b')[0], addr('239.1.2.4'))))
   t.ok(it.wants(packet(sources('b')[0], G)))
   t.notOk(it.wants(packet(sources('b')[0], addr('239.1.2.4'))))
   t.ok(it.wants(v6('ff05::1:3')))
