@@ -7,7 +7,7 @@ import { NullPlug, openNull, type NullNumbers } from './null.ts'
 import { PcapFile, PcapPlug, type PcapNumbers } from './pcap.ts'
 import type { Plug } from './plug.ts'
 import { PortPlug, type PortNumbers } from './port.ts'
-import { openTap, TapPlug, tapName, type TapNumbers } from './tap.ts'
+import { awaitTap, TapPlug, tapName, type TapNumbers } from './tap.ts'
 import { parseVnl, refuse, type Vnl } from './vnl.ts'
 
 /** All that another thread needs to build a plug. */
@@ -42,11 +42,11 @@ const schemes: Record<string, Scheme> = {
   },
   tap: vnl => {
     const name = tapName(plain(vnl))
-    return end(() => ({ kind: 'tap', tap: openTap(vnl.text, name) }))
+    return end(async () => ({ kind: 'tap', tap: await awaitTap(vnl.text, name) }))
   },
   null: vnl => {
     if (plain(vnl).address !== '') refuse(vnl.text, 'it has no address (null://)')
-    return end(() => ({ kind: 'null', null: openNull() }))
+    return end(async () => ({ kind: 'null', null: openNull() }))
   },
   fault: (vnl, context) => {
     const fault = faultParameters(vnl)
@@ -91,8 +91,8 @@ export function portOf(numbers: PlugNumbers | undefined): PortNumbers | undefine
   return numbers?.kind === 'switch' ? numbers.port : undefined
 }
 
-function end(open: () => PlugNumbers): PlugOpener {
-  return { network: undefined, open: async () => open() }
+function end(open: () => Promise<PlugNumbers>): PlugOpener {
+  return { network: undefined, open }
 }
 
 function around(

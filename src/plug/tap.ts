@@ -1,5 +1,6 @@
 // tap://NAME: an Ethernet interface of this machine's kernel. Frames cross with their offload header: the kernel hands over
 // rows of segments up to 64 KB, checksums undone, and cuts and sums what we give it like that.
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   describeErrno,
   EAGAIN,
@@ -31,6 +32,8 @@ const FEATURES = tun.TUN_F_CSUM | tun.TUN_F_TSO4 | tun.TUN_F_TSO6 | tun.TUN_F_TS
 const UDP_FEATURES = tun.TUN_F_USO4 | tun.TUN_F_USO6
 /** When the kernel took a frame not now: try again so much later, ms. */
 const RETRY_MS = 1
+/** A stack whose program has just ended sends its last segments, and then lets go of the interface. */
+const PREDECESSOR_MS = 3000
 
 /** One frame and its header. The frame begins at FRAME, so that the IP header lies on a word boundary. */
 const ROOM = 69_632
@@ -47,9 +50,29 @@ export function tapName(vnl: Vnl): string {
 
 /** Attaches to the interface, which is made if there is none. Throws a UserError. */
 export function openTap(text: string, name: string): TapNumbers {
+  return attach(text, name) ?? refuse(text, unattached(name, -EBUSY))
+}
+
+/** The same, with patience for whoever has it. */
+export async function awaitTap(text: string, name: string): Promise<TapNumbers> {
+  const deadline = performance.now() + PREDECESSOR_MS
+  while (performance.now() < deadline) {
+    const numbers = attach(text, name)
+    if (numbers !== undefined) return numbers
+    await delay(10)
+  }
+  return openTap(text, name)
+}
+
+/** undefined: another process has it. */
+function attach(text: string, name: string): TapNumbers | undefined {
   const fd = openDevice(text)
   try {
     const r = tun.attachTap(fd, name, VNET_HEADER)
+    if (r === -EBUSY) {
+      libc.close(fd)
+      return undefined
+    }
     if (r < 0) refuse(text, unattached(name, r))
     // The kernel is not asked for rows of UDP datagrams before somebody wants them.
     const udp = tun.setOffload(fd, FEATURES | UDP_FEATURES) === 0
@@ -76,7 +99,8 @@ function openDevice(text: string): number {
 function unattached(name: string, errno: number): string {
   if (errno === -EPERM)
     return `not permitted (an administrator could give it to you: ip tuntap add ${name} mode tap user NAME)`
-  if (errno === -EBUSY) return `interface ${name} is another program's`
+  if (errno === -EBUSY)
+    return `interface ${name} is in use, by a program or by a stack that still sends what its program left`
   if (errno === -EINVAL) return `interface ${name} is no tap`
   return describeErrno(errno)
 }
