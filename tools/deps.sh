@@ -19,6 +19,10 @@ need ps procps
 need ip iproute2
 need ping iputils-ping
 need tshark tshark
+need ethtool ethtool
+need nft nftables
+need vde_switch vde-switch
+need wirefilter vde-wirefilter
 need clang-format clang-format
 need cppcheck cppcheck
 [ -e /usr/include/linux/seccomp.h ] || missing="$missing linux-libc-dev"
