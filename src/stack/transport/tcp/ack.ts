@@ -3,9 +3,11 @@ import { FIN } from '../../../wire/tcp.ts'
 import { challenge } from './challenge.ts'
 import { finAcknowledged } from './closing.ts'
 import { effectiveMss, tsClock } from './emit.ts'
-import { onAdvance, onDuplicate } from './recovery.ts'
+import * as flight from './flight.ts'
+import { news } from './news.ts'
+import { onAck } from './recovery.ts'
 import { backedOff, sample } from './rtt.ts'
-import { takeSacks, trimSacks } from './sack.ts'
+import { takeSacks } from './sack.ts'
 import type { Segment } from './segment.ts'
 import { after, before, diff } from './seq.ts'
 import {
@@ -18,6 +20,7 @@ import {
   type Tcb,
 } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { armProbe } from './tlp.ts'
 import { forgetUrgent } from './urgent.ts'
 import { bufferFor } from './window.ts'
 import { EV_ROOM, EV_SENT } from './user.ts'
@@ -32,17 +35,35 @@ export function takeAck(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean 
     return false
   }
   snd.probes = 0
-  // Old: its text counts, what it says of ours does not.
-  if (acked < 0) return true
+  const sacks = tcb.has(F_SACK) && seg.options.sackCount > 0
+  // Old: its text counts, of what it says of ours only that something had arrived.
+  if (acked < 0) {
+    if (sacks) takeNews(tcp, tcb, seg, true, false, now)
+    return true
+  }
   const moved = takeWindow(tcb, seg)
   // A closed window that is confirmed: the peer lives, and is not to be given up.
   if (snd.wnd === 0) snd.retries = 0
-  if (acked > 0) return advance(tcp, tcb, seg, acked, now)
-  if (snd.una === snd.max) return true
-  const news = tcb.has(F_SACK) && seg.options.sackCount > 0 && takeSacks(tcb, seg)
-  if (news || (seg.textLength === 0 && !seg.has(FIN) && !moved))
-    onDuplicate(tcp, tcb, effectiveMss(tcb), now)
+  if (acked > 0) return advance(tcp, tcb, seg, acked, sacks, now)
+  if (snd.una === snd.max && !sacks) return true
+  const duplicate = snd.una !== snd.max && seg.textLength === 0 && !seg.has(FIN) && !moved
+  if (sacks || duplicate) takeNews(tcp, tcb, seg, sacks, duplicate, now)
   return true
+}
+
+/** SND.UNA does not move. */
+function takeNews(
+  tcp: Tcp,
+  tcb: Tcb,
+  seg: Segment,
+  sacks: boolean,
+  duplicate: boolean,
+  now: number,
+): void {
+  const mss = effectiveMss(tcb)
+  news.begin(tcb, seg, now)
+  if (sacks) takeSacks(tcb, seg, mss)
+  onAck(tcp, tcb, seg, 0, duplicate, mss, now)
 }
 
 /** SND.WND, unless the segment is older than the one it is from. True: it is another. */
@@ -60,13 +81,22 @@ function takeWindow(tcb: Tcb, seg: Segment): boolean {
 }
 
 /** SND.UNA < SEG.ACK =< SND.MAX */
-function advance(tcp: Tcp, tcb: Tcb, seg: Segment, acked: number, now: number): boolean {
+function advance(
+  tcp: Tcp,
+  tcb: Tcb,
+  seg: Segment,
+  acked: number,
+  sacks: boolean,
+  now: number,
+): boolean {
   const { snd, send } = tcb
   const length = send ? send.length : 0
   const fin = acked > length && tcb.has(F_FIN_QUEUED) && !tcb.has(F_FIN_ACKED)
   const text = fin ? acked - 1 : acked
   if (text > length)
     throw new Error(`Cannot take back ${text} bytes of text: ${length} were there (${tcb.slot})`)
+  news.begin(tcb, seg, now)
+  flight.acknowledge(tcb, seg.ack)
   snd.una = seg.ack
   if (fin) tcb.mark(F_FIN_ACKED)
   if (text > 0) send!.consume(text)
@@ -80,9 +110,11 @@ function advance(tcp: Tcp, tcb: Tcb, seg: Segment, acked: number, now: number): 
   snd.stalledAt = done ? 0 : now
   tcb.softError = 0
   tcb.path!.confirm(now)
-  trimSacks(tcb)
-  if (tcb.has(F_SACK) && seg.options.sackCount > 0) takeSacks(tcb, seg)
-  onAdvance(tcb, acked, effectiveMss(tcb), now)
+  const mss = effectiveMss(tcb)
+  if (sacks) takeSacks(tcb, seg, mss)
+  onAck(tcp, tcb, seg, acked, false, mss, now)
+  if (done) snd.reorderAt = Infinity
+  armProbe(tcb, mss, now)
   if (text > 0) {
     tcp.raise(tcb, EV_ROOM)
     askForRoom(tcp, tcb)

@@ -28,7 +28,7 @@ import {
   type Tcb,
 } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
-import { takeText } from './text.ts'
+import { noteTwice, takeText } from './text.ts'
 import { checkUrgent } from './urgent.ts'
 
 /** TS.Recent is no longer to be believed after so long (RFC 7323 section 5.5), ms. */
@@ -93,7 +93,10 @@ function otherStates(tcp: Tcp, tcb: Tcb, packet: Packet, seg: Segment, now: numb
     return
   }
   tcb.lastHeard = now
-  if (before(seg.seq, tcb.rcv.nxt)) seg.trimFront(diff(tcb.rcv.nxt, seg.seq))
+  if (before(seg.seq, tcb.rcv.nxt)) {
+    if (seg.textLength > 0) noteTwice(tcb, seg.seq, tcb.rcv.nxt)
+    seg.trimFront(diff(tcb.rcv.nxt, seg.seq))
+  }
   if (tcb.state === 'SYN-RECEIVED' && !completeHandshake(tcp, tcb, packet, seg, crossing, now))
     return
   if (tcb.ecn !== 0) takeBits(tcb, seg, effectiveMss(tcb), now)

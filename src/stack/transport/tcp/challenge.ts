@@ -3,8 +3,10 @@
 // challenge ACKs (RFC 5961) also in all, by a number a second that nobody can find out by counting (CVE-2016-5696).
 import { emitAck } from './emit.ts'
 import type { Segment } from './segment.ts'
+import { after } from './seq.ts'
 import { F_ACK_NOW, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { noteTwice } from './text.ts'
 
 const PER_CONNECTION_MS = 500
 /** Challenge ACKs a second in all: between half of this and one and a half times. */
@@ -14,7 +16,9 @@ export const challengeBudget = () => ({ since: -Infinity, left: 0 })
 
 /** An unacceptable segment is acknowledged (RFC 9293 section 3.10.7.4, first). */
 export function answerUnacceptable(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
-  if (seg.textLength === 0 && tooSoon(tcp, tcb, now)) return
+  if (seg.textLength === 0) {
+    if (tooSoon(tcp, tcb, now)) return
+  } else if (!after(seg.end, tcb.rcv.nxt)) noteTwice(tcb, seg.seq, seg.end)
   ackNow(tcp, tcb, now)
 }
 

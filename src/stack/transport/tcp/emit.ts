@@ -101,7 +101,14 @@ export function emit(
   if (stamped) o = options.writeTimestamps(bytes, o, tsClock(tcb, now), rcv.tsRecent)
   if (blocks > 0) {
     o = options.writeSackHead(bytes, o, blocks)
-    for (let i = 0; i < 2 * blocks; i++) writeU32(bytes, o + 4 * i, words[tcb.at + HELD + 1 + i])
+    const end = o + 8 * blocks
+    // What came twice is the first block (RFC 2883 section 4).
+    if (rcv.dupFrom !== rcv.dupTo) {
+      writeU32(bytes, o, rcv.dupFrom)
+      writeU32(bytes, o + 4, rcv.dupTo)
+      o += 8
+    }
+    for (let i = tcb.at + HELD + 1; o < end; i++, o += 4) writeU32(bytes, o, words[i])
   }
   if (n > 0) tcb.send!.copy(diff(from, snd.una), n, bytes, at + headerLength)
   close(tcb, headerLength + n, n > mss ? mss : 0, ecn.field(tcb, fresh))
@@ -208,13 +215,15 @@ export const push = (n: number, atEnd: boolean): number => (n > 0 && atEnd ? ACK
 
 function acknowledged(tcb: Tcb): void {
   tcb.rcv.acked = tcb.rcv.nxt
+  tcb.rcv.dupTo = tcb.rcv.dupFrom
   tcb.rcv.delayedAckAt = Infinity
   tcb.unmark(F_ACK_NOW)
 }
 
 /** How many SACK blocks fit: on a segment with text only what a full one leaves free. */
 function sackBlocks(tcb: Tcb, stamped: boolean, n: number, mss: number): number {
-  const held = ranges.count(tcb.words, tcb.at + HELD)
+  const twice = tcb.rcv.dupFrom === tcb.rcv.dupTo ? 0 : 1
+  const held = ranges.count(tcb.words, tcb.at + HELD) + twice
   if (held === 0 || !tcb.has(F_SACK)) return 0
   const most = stamped ? 3 : 4
   const blocks = held < most ? held : most

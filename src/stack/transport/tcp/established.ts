@@ -1,7 +1,7 @@
 // The handshake is done.
 import { abort } from './calls.ts'
 import { effectiveMss } from './emit.ts'
-import { startRecovery } from './recovery.ts'
+import { resendSynText, startRecovery } from './recovery.ts'
 import { RTO_AFTER_LOST_SYN, sample } from './rtt.ts'
 import { add } from './seq.ts'
 import { F_ACTIVE, F_FAST_OPEN, F_FIN_QUEUED, F_TIMED, F_USER, type Tcb } from './tcb.ts'
@@ -13,13 +13,16 @@ import { EV_CONNECTED } from './user.ts'
 export function establish(tcp: Tcp, tcb: Tcb, now: number): void {
   const { snd, rcv } = tcb
   snd.una = add(snd.iss, 1)
-  // Text that went with our SYN goes again; behind a SYN-ACK it is on its way (RFC 7413).
-  snd.nxt = tcb.has(F_FAST_OPEN) ? snd.max : snd.una
+  snd.nxt = snd.max
   snd.sml = snd.una
   if (tcb.has(F_TIMED)) sample(tcb, now - snd.rttAt)
   tcb.unmark(F_TIMED)
   if (snd.retries > 0 && snd.srtt === 0) snd.rto = RTO_AFTER_LOST_SYN
-  if (!tcb.has(F_FAST_OPEN)) startRecovery(tcb, effectiveMss(tcb))
+  // Behind a SYN-ACK text is on its way (RFC 7413).
+  if (!tcb.has(F_FAST_OPEN)) {
+    startRecovery(tcb, effectiveMss(tcb))
+    resendSynText(tcb, now)
+  }
   snd.retries = 0
   snd.backoff = 0
   const quiet = snd.una === snd.max

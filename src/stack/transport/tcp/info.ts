@@ -1,11 +1,9 @@
 // struct tcp_info (linux/tcp.h), as getsockopt(TCP_INFO) fills it: native byte order, here little-endian.
 import { E_ECHOES, E_SEEN, E_SENDS } from './ecn-bits.ts'
 import { effectiveMss, pathMss } from './emit.ts'
-import { SACKED } from './layout.ts'
-import { lostEdge, sackedBefore } from './sack.ts'
+import { againLength } from './flight.ts'
 import { diff } from './seq.ts'
 import { pacingRate } from './pacing.ts'
-import * as ranges from './ranges.ts'
 import {
   F_SACK,
   F_SCALING,
@@ -68,7 +66,7 @@ export function writeInfo(
 }
 
 function fill(tcb: Tcb, now: number): void {
-  const { snd, rcv, words } = tcb
+  const { snd, rcv } = tcb
   const mss = effectiveMss(tcb)
   const u8 = (at: number, n: number) => view.setUint8(at, n)
   const u32 = (at: number, n: number) =>
@@ -78,8 +76,6 @@ function fill(tcb: Tcb, now: number): void {
   const segments = (bytes: number) => Math.ceil(Math.max(0, bytes) / mss)
   const since = (when: number) => (when === 0 ? 0 : now - when)
   const us = (ms: number) => ms * 1000
-  const sacked = sackedBefore(tcb, snd.max)
-  const lost = ranges.count(words, tcb.at + SACKED) === 0 ? 0 : diff(lostEdge(tcb, mss), snd.una)
 
   u8(1, congestionState(tcb))
   u8(2, snd.retries)
@@ -92,9 +88,9 @@ function fill(tcb: Tcb, now: number): void {
   u32(16, mss)
   u32(20, rcv.mss)
   u32(24, segments(diff(snd.max, snd.una)))
-  u32(28, segments(sacked))
-  u32(32, segments(Math.max(0, lost - sacked)))
-  u32(36, snd.recovery === 0 ? 0 : segments(diff(snd.highRxt, snd.una)))
+  u32(28, segments(snd.sacked))
+  u32(32, segments(snd.lost))
+  u32(36, segments(againLength(tcb)))
   u32(44, since(snd.lastSent))
   u32(52, since(rcv.lastText))
   u32(56, since(tcb.lastHeard))
@@ -105,7 +101,7 @@ function fill(tcb: Tcb, now: number): void {
   u32(76, snd.ssthresh >= 1 << 30 ? 0x7fffffff : segments(snd.ssthresh))
   u32(80, segments(snd.cwnd))
   u32(84, pathMss(tcb))
-  u32(88, 3)
+  u32(88, snd.reordering)
   u32(92, us(rcv.rtt))
   u32(96, rcv.space || rcv.mss * 10)
   u32(100, snd.totalRetrans)
@@ -120,10 +116,12 @@ function fill(tcb: Tcb, now: number): void {
   u32(152, tcb.dataSegsIn)
   u32(156, tcb.dataSegsOut)
   u64(160, deliveryRate(tcb))
-  u32(192, segments(snd.bytesAcked))
+  u32(192, segments(snd.bytesAcked + snd.sacked))
   u32(196, snd.deliveredCe)
   u64(200, snd.bytesSent)
   u64(208, snd.bytesRetrans)
+  u32(216, snd.dsackDups)
+  u32(220, snd.reordSeen)
   u32(224, rcv.outOfOrder)
   u32(228, snd.wnd)
   u32(232, Math.max(0, diff(rcv.edge, rcv.nxt)))
@@ -133,7 +131,7 @@ function fill(tcb: Tcb, now: number): void {
 function congestionState(tcb: Tcb): number {
   if (tcb.snd.recovery === R_LOSS) return CA_LOSS
   if (tcb.snd.recovery === R_FAST) return CA_RECOVERY
-  return tcb.snd.dupAcks > 0 ? CA_DISORDER : CA_OPEN
+  return tcb.snd.sacked > 0 || tcb.snd.dupAcks > 0 ? CA_DISORDER : CA_OPEN
 }
 
 const options = (tcb: Tcb): number =>

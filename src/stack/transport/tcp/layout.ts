@@ -1,5 +1,5 @@
 // Where each field of a TCB lies in its record: 32-bit words from the record's start, then times (64-bit floats,
-// counted in 64-bit units), then the two lists of ranges. The order is nobody's business but this directory's.
+// counted in 64-bit units), then the two lists, of which most connections touch only the beginning. The order is nobody's business but this directory's.
 
 let words = 0
 const word = (n = 1): number => (words += n) - n
@@ -76,8 +76,28 @@ export const ROUND_SAMPLES = word()
 export const CSS_ROUNDS = word()
 export const DUP_ACKS = word()
 export const RECOVER = word()
-export const HIGH_RXT = word()
 export const RECOVERY = word()
+export const RUN_FIRST = word()
+export const RUN_LAST = word()
+export const SACKED_BYTES = word()
+export const LOST_BYTES = word()
+export const FACK = word()
+export const RACK_SEQ = word()
+export const REORDER_STEPS = word()
+export const REORDER_PERSIST = word()
+export const REORDERING = word()
+export const REORD_SEEN = word()
+export const DSACK_DUPS = word()
+export const PRR_FROM = word()
+export const PRR_DELIVERED = word()
+export const PRR_OUT = word()
+export const UNDO = word()
+export const UNDO_FROM = word()
+export const UNDO_BYTES = word()
+export const UNDO_ARMED = word()
+export const FRTO = word()
+export const PROBE = word()
+export const PROBE_SEQ = word()
 export const RETRIES = word()
 export const BACKOFF = word()
 export const PROBES = word()
@@ -108,6 +128,8 @@ export const FAST_OPEN = word()
 export const DEFER_ACCEPT = word()
 export const FAST_OPEN_CONNECT = word()
 export const FAST_OPEN_NO_COOKIE = word()
+export const DUP_FROM = word()
+export const DUP_TO = word()
 
 // Times.
 let times = (words + 1) >>> 1
@@ -140,6 +162,12 @@ export const CUBIC_PRIOR = time(CUBIC_TIMES)
 export const GROW_TIME = time()
 export const FRACTION = time()
 export const RETRANSMIT_AT = time()
+export const REORDER_AT = time()
+export const PROBE_AT = time()
+export const RACK_AT = time()
+export const RACK_RTT = time()
+export const WIDENED_AT = time()
+export const RESENT_AT = time()
 export const PERSIST_AT = time()
 export const CORK_AT = time()
 export const STALLED_AT = time()
@@ -155,14 +183,18 @@ export const RCV_RTT = time()
 export const LAST_TEXT = time()
 export const BYTES_RECEIVED = time()
 
-/** Ranges that either list holds at most: what a sender of 1,000 holes can make us remember, and walk. */
-export const RANGES = 64
-const LIST = 1 + 2 * RANGES
-/** Scoreboard (RFC 6675): SACKed ranges, in order. A count, then pairs. */
-export const SACKED = 2 * times
-/** Text that came out of order, the latest first. A count, then pairs. */
-export const HELD = SACKED + LIST
+/** Runs of text in flight (flight.ts): when each was sent; then where it ends, and its state. */
+export const RUNS = 512
+export const RUN_TIMES = times
+times += RUNS
+export const RUN_ENDS = 2 * times
 
-export const TCB_WORDS = HELD + LIST
+/** Ranges of text that came out of order: what a sender of 1,000 holes can make us remember, and walk. */
+export const RANGES = 256
+/** The latest first. A count, then pairs. */
+export const HELD = RUN_ENDS + 2 * RUNS
+
+/** Even: a record begins at a 64-bit word. */
+export const TCB_WORDS = HELD + 2 * RANGES + 2
 /** What each connection takes of the memory handed to Tcp. */
 export const TCB_BYTES = TCB_WORDS * 4

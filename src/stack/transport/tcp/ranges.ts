@@ -1,6 +1,5 @@
-// A short list of sequence ranges in a TCB: a count, then pairs of start and end (exclusive). Two kinds of order: the
-// scoreboard is sorted, text held for later has the latest first (as RFC 2018 section 4 wants it reported). Bounded
-// by RANGES, so that every walk is.
+// Text held for later: a list of sequence ranges in a TCB, a count, then pairs of start and end (exclusive), the latest
+// first (as RFC 2018 section 4 wants it reported). Bounded by RANGES, so that every walk is.
 import { RANGES } from './layout.ts'
 import { type Seq, after, before } from './seq.ts'
 
@@ -14,32 +13,7 @@ export function clear(words: Int32Array, list: number): void {
   words[list] = 0
 }
 
-/**
- * Adds [from, to) to a sorted list, joined with what it touches. False if it says nothing new, or if the list is full:
- * then the range is forgotten, and its text will be sent again, once too often.
- */
-export function addSorted(words: Int32Array, list: number, from: Seq, to: Seq): boolean {
-  const n = words[list]
-  let first = 0
-  while (first < n && before(end(words, list, first), from)) first++
-  let last = first
-  while (last < n && !after(start(words, list, last), to)) last++
-  if (first === last) {
-    if (n === RANGES) return false
-    open(words, list, first, n)
-    put(words, list, first, from, to)
-    words[list] = n + 1
-    return true
-  }
-  const oldStart = start(words, list, first)
-  const oldEnd = end(words, list, last - 1)
-  if (last - first === 1 && !before(from, oldStart) && !after(to, oldEnd)) return false
-  put(words, list, first, before(from, oldStart) ? from : oldStart, after(to, oldEnd) ? to : oldEnd)
-  close(words, list, first + 1, last, n)
-  return true
-}
-
-/** Takes away everything before `from`, of a list in any order. */
+/** Takes away everything before `from`. */
 export function trim(words: Int32Array, list: number, from: Seq): void {
   const n = words[list]
   let kept = 0
@@ -75,22 +49,15 @@ export function addFront(words: Int32Array, list: number, from: Seq, to: Seq): b
   return true
 }
 
-/** Are the ranges within [low, high], none of them empty, apart from each other and (sorted) in order? */
-export function valid(
-  words: Int32Array,
-  list: number,
-  low: Seq,
-  high: Seq,
-  sorted: boolean,
-): boolean {
+/** Are the ranges within [low, high], none of them empty, and apart from each other? */
+export function valid(words: Int32Array, list: number, low: Seq, high: Seq): boolean {
   const n = words[list]
   if (n < 0 || n > RANGES) return false
   for (let i = 0; i < n; i++) {
     const s = start(words, list, i)
     const e = end(words, list, i)
     if (before(s, low) || after(e, high) || !before(s, e)) return false
-    if (sorted && i > 0 && !after(s, end(words, list, i - 1))) return false
-    for (let k = 0; !sorted && k < i; k++)
+    for (let k = 0; k < i; k++)
       if (!after(start(words, list, k), e) && !before(end(words, list, k), s)) return false
   }
   return true
@@ -104,10 +71,4 @@ function put(words: Int32Array, list: number, i: number, from: Seq, to: Seq): vo
 /** Makes place `i` free in a list of n. */
 function open(words: Int32Array, list: number, i: number, n: number): void {
   words.copyWithin(list + 3 + 2 * i, list + 1 + 2 * i, list + 1 + 2 * n)
-}
-
-/** Takes out the places [from, to) of a list of n. */
-function close(words: Int32Array, list: number, from: number, to: number, n: number): void {
-  words.copyWithin(list + 1 + 2 * from, list + 1 + 2 * to, list + 1 + 2 * n)
-  words[list] = n - (to - from)
 }

@@ -164,6 +164,19 @@ export class Rcv {
   set outOfOrder(value: number) {
     this.words[this.at + L.OUT_OF_ORDER] = value
   }
+  /** What came twice (RFC 2883), until an acknowledgment has said so; both equal: nothing. */
+  get dupFrom(): Seq {
+    return this.words[this.at + L.DUP_FROM] as Seq
+  }
+  set dupFrom(value: Seq) {
+    this.words[this.at + L.DUP_FROM] = value
+  }
+  get dupTo(): Seq {
+    return this.words[this.at + L.DUP_TO] as Seq
+  }
+  set dupTo(value: Seq) {
+    this.words[this.at + L.DUP_TO] = value
+  }
   get bytesReceived(): number {
     return this.times[this.at64 + L.BYTES_RECEIVED]
   }

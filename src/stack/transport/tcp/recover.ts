@@ -5,11 +5,12 @@ import { E_ECE_DUE, E_ECHOES, E_SEEN, E_SENDS } from './ecn-bits.ts'
 import { emitReset } from './emit.ts'
 import { finTaken, option } from './calls.ts'
 import { checkCongestion } from './congestion.ts'
+import * as flight from './flight.ts'
 import { checkOption, optionNames, optionWord } from './options.ts'
-import { HELD, SACKED } from './layout.ts'
+import { HELD } from './layout.ts'
 import * as ranges from './ranges.ts'
+import { recoverAnew } from './recovery.ts'
 import { RTO_INITIAL, RTO_MAX, stopTiming } from './rtt.ts'
-import { forgetSacks } from './sack.ts'
 import { add, after, before, diff } from './seq.ts'
 import {
   F_ACK_NOW,
@@ -17,10 +18,8 @@ import {
   F_HOLDS_PORT,
   F_LISTED,
   F_ORPHAN,
-  F_RESEND,
   F_RESET_DUE,
   F_USER,
-  R_NONE,
   STATES,
   type State,
   type Tcb,
@@ -118,8 +117,7 @@ export function isConsistent(tcb: Tcb, state: State): boolean {
   if (snd.wnd < 0 || snd.maxWnd < 0 || snd.peerMss < 0) return false
   if (state === 'SYN-SENT') return snd.una === snd.iss && diff(snd.max, snd.iss) <= 65536
   if (before(rcv.edge, rcv.nxt) || after(rcv.acked, rcv.nxt)) return false
-  if (!ranges.valid(words, tcb.at + HELD, add(rcv.nxt, 1), add(rcv.nxt, 1 << 30), false))
-    return false
+  if (!ranges.valid(words, tcb.at + HELD, add(rcv.nxt, 1), add(rcv.nxt, 1 << 30))) return false
   if (state === 'SYN-RECEIVED' && tcb.has(F_FAST_OPEN)) return snd.una === add(snd.iss, 1)
   if (state === 'SYN-RECEIVED') return snd.una === snd.iss && rcv.nxt === add(rcv.irs, 1)
   const ended =
@@ -131,17 +129,14 @@ const isPort = (n: number): boolean => n > 0 && n < 65536
 
 /** What was only an estimate, or may be half an update. */
 function beginAnew(tcb: Tcb, state: State, now: number): void {
-  const { snd, words } = tcb
+  const { snd } = tcb
   const opening = state === 'SYN-SENT' || state === 'SYN-RECEIVED'
-  if (!ranges.valid(words, tcb.at + SACKED, add(snd.una, 1), snd.max, true)) forgetSacks(tcb)
+  if (opening) flight.empty(tcb)
+  else flight.rebuild(tcb, now)
   if (!(snd.rto > 0 && snd.rto <= RTO_MAX)) snd.rto = RTO_INITIAL
   if (!(snd.srtt >= 0 && snd.rttvar >= 0)) snd.srtt = 0
   stopTiming(tcb)
-  tcb.unmark(F_RESEND)
-  snd.recovery = R_NONE
-  snd.dupAcks = 0
-  snd.highRxt = snd.una
-  snd.recover = snd.una
+  recoverAnew(tcb)
   if (!opening) snd.nxt = snd.max
   checkCongestion(tcb)
   snd.paceAt = 0

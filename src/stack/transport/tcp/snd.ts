@@ -318,19 +318,178 @@ export class Snd {
   set recover(value: Seq) {
     this.words[this.at + L.RECOVER] = value
   }
-  /** HighRxt (RFC 6675): what is before it was sent again. */
-  get highRxt(): Seq {
-    return this.words[this.at + L.HIGH_RXT] as Seq
-  }
-  set highRxt(value: Seq) {
-    this.words[this.at + L.HIGH_RXT] = value
-  }
   /** R_NONE, R_FAST or R_LOSS. */
   get recovery(): number {
     return this.words[this.at + L.RECOVERY]
   }
   set recovery(value: number) {
     this.words[this.at + L.RECOVERY] = value
+  }
+  /** Bytes past SND.UNA that the peer holds; without SACK what duplicate acknowledgments stand for. */
+  get sacked(): number {
+    return this.words[this.at + L.SACKED_BYTES]
+  }
+  set sacked(value: number) {
+    this.words[this.at + L.SACKED_BYTES] = value
+  }
+  /** Bytes that are taken as lost and were not sent again since. */
+  get lost(): number {
+    return this.words[this.at + L.LOST_BYTES]
+  }
+  set lost(value: number) {
+    this.words[this.at + L.LOST_BYTES] = value
+  }
+  /** One past the highest number that is known to have arrived. */
+  get fack(): Seq {
+    return this.words[this.at + L.FACK] as Seq
+  }
+  set fack(value: Seq) {
+    this.words[this.at + L.FACK] = value
+  }
+  /** RACK.xmit_ts, RACK.end_seq, RACK.rtt (RFC 8985): of the text sent last of all that has arrived. */
+  get rackAt(): number {
+    return this.times[this.at64 + L.RACK_AT]
+  }
+  set rackAt(value: number) {
+    this.times[this.at64 + L.RACK_AT] = value
+  }
+  get rackSeq(): Seq {
+    return this.words[this.at + L.RACK_SEQ] as Seq
+  }
+  set rackSeq(value: Seq) {
+    this.words[this.at + L.RACK_SEQ] = value
+  }
+  get rackRtt(): number {
+    return this.times[this.at64 + L.RACK_RTT]
+  }
+  set rackRtt(value: number) {
+    this.times[this.at64 + L.RACK_RTT] = value
+  }
+  /** RACK.reo_wnd_mult, RACK.reo_wnd_persist, and when the first last grew. */
+  get reorderSteps(): number {
+    return this.words[this.at + L.REORDER_STEPS]
+  }
+  set reorderSteps(value: number) {
+    this.words[this.at + L.REORDER_STEPS] = value
+  }
+  get reorderPersist(): number {
+    return this.words[this.at + L.REORDER_PERSIST]
+  }
+  set reorderPersist(value: number) {
+    this.words[this.at + L.REORDER_PERSIST] = value
+  }
+  get widenedAt(): number {
+    return this.times[this.at64 + L.WIDENED_AT]
+  }
+  set widenedAt(value: number) {
+    this.times[this.at64 + L.WIDENED_AT] = value
+  }
+  /** By how many segments text was overtaken, at most; at least dupThresh. */
+  get reordering(): number {
+    return this.words[this.at + L.REORDERING]
+  }
+  set reordering(value: number) {
+    this.words[this.at + L.REORDERING] = value
+  }
+  /** How often text came late that was sent only once. */
+  get reordSeen(): number {
+    return this.words[this.at + L.REORD_SEEN]
+  }
+  set reordSeen(value: number) {
+    this.words[this.at + L.REORD_SEEN] = value
+  }
+  /** Segments that the peer got twice (RFC 2883). */
+  get dsackDups(): number {
+    return this.words[this.at + L.DSACK_DUPS]
+  }
+  set dsackDups(value: number) {
+    this.words[this.at + L.DSACK_DUPS] = value
+  }
+  /** RFC 6937: cwnd when recovery began; bytes that have arrived since, and that were sent. */
+  get prrFrom(): number {
+    return this.words[this.at + L.PRR_FROM]
+  }
+  set prrFrom(value: number) {
+    this.words[this.at + L.PRR_FROM] = value
+  }
+  get prrDelivered(): number {
+    return this.words[this.at + L.PRR_DELIVERED]
+  }
+  set prrDelivered(value: number) {
+    this.words[this.at + L.PRR_DELIVERED] = value
+  }
+  get prrOut(): number {
+    return this.words[this.at + L.PRR_OUT]
+  }
+  set prrOut(value: number) {
+    this.words[this.at + L.PRR_OUT] = value
+  }
+  /** 1: the last reduction of cwnd may prove needless (undo.ts). Then undoFrom is where SND.UNA was. */
+  get undo(): number {
+    return this.words[this.at + L.UNDO]
+  }
+  set undo(value: number) {
+    this.words[this.at + L.UNDO] = value
+  }
+  get undoFrom(): Seq {
+    return this.words[this.at + L.UNDO_FROM] as Seq
+  }
+  set undoFrom(value: Seq) {
+    this.words[this.at + L.UNDO_FROM] = value
+  }
+  /** Bytes that were sent again since and have not arrived twice yet; undoArmed: whether any were. */
+  get undoBytes(): number {
+    return this.words[this.at + L.UNDO_BYTES]
+  }
+  set undoBytes(value: number) {
+    this.words[this.at + L.UNDO_BYTES] = value
+  }
+  get undoArmed(): number {
+    return this.words[this.at + L.UNDO_ARMED]
+  }
+  set undoArmed(value: number) {
+    this.words[this.at + L.UNDO_ARMED] = value
+  }
+  /** When text was first sent again in this recovery; 0: not yet. */
+  get resentAt(): number {
+    return this.times[this.at64 + L.RESENT_AT]
+  }
+  set resentAt(value: number) {
+    this.times[this.at64 + L.RESENT_AT] = value
+  }
+  /** FRTO_* of recovery.ts. */
+  get frto(): number {
+    return this.words[this.at + L.FRTO]
+  }
+  set frto(value: number) {
+    this.words[this.at + L.FRTO] = value
+  }
+  /** A tail loss probe is outstanding (tlp.ts); an acknowledgment up to probeSeq answers it. */
+  get probe(): number {
+    return this.words[this.at + L.PROBE]
+  }
+  set probe(value: number) {
+    this.words[this.at + L.PROBE] = value
+  }
+  get probeSeq(): Seq {
+    return this.words[this.at + L.PROBE_SEQ] as Seq
+  }
+  set probeSeq(value: Seq) {
+    this.words[this.at + L.PROBE_SEQ] = value
+  }
+  /** Deadline: what is late by then is lost. */
+  get reorderAt(): number {
+    return this.times[this.at64 + L.REORDER_AT]
+  }
+  set reorderAt(value: number) {
+    this.times[this.at64 + L.REORDER_AT] = value
+  }
+  /** Deadline: tail loss probe. */
+  get probeAt(): number {
+    return this.times[this.at64 + L.PROBE_AT]
+  }
+  set probeAt(value: number) {
+    this.times[this.at64 + L.PROBE_AT] = value
   }
   /** Retransmission timeouts since SND.UNA last moved. */
   get retries(): number {

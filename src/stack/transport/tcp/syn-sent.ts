@@ -9,6 +9,7 @@ import { pathMss, tsClock } from './emit.ts'
 import { establish } from './established.ts'
 import { takeSynOptions } from './listener.ts'
 import { refuse } from './refuse.ts'
+import { resendSynText } from './recovery.ts'
 import { sample } from './rtt.ts'
 import type { Segment } from './segment.ts'
 import { after, diff } from './seq.ts'
@@ -56,7 +57,7 @@ export function synSentArrives(
     sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
   if (tcb.fastOpenConnect !== 0) tcp.fastOpen.learn(tcb, seg, snd.retries > 0, now)
   establish(tcp, tcb, now)
-  if (tcb.has(F_SYN_DATA)) takeSynDataAck(tcp, tcb, seg)
+  if (tcb.has(F_SYN_DATA)) takeSynDataAck(tcp, tcb, seg, now)
   tcp.raise(tcb, EV_CONNECTED)
   tcb.mark(F_ACK_NOW)
   tcp.ready.push(tcb.slot)
@@ -67,7 +68,7 @@ export function synSentArrives(
 }
 
 /** What of the text that went with the SYN the peer took; the rest is sent again at once (RFC 7413 section 4.2.2). */
-function takeSynDataAck(tcp: Tcp, tcb: Tcb, seg: Segment): void {
+function takeSynDataAck(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   const { snd } = tcb
   const taken = diff(seg.ack, snd.una)
   if (taken > 0) {
@@ -80,7 +81,7 @@ function takeSynDataAck(tcp: Tcp, tcb: Tcb, seg: Segment): void {
     tcb.unmark(F_SYN_DATA)
     tcp.counters.fastOpensFailed++
   }
-  snd.nxt = snd.una
+  resendSynText(tcb, now)
   if (snd.una !== snd.max) return
   snd.retransmitAt = Infinity
   snd.stalledAt = 0

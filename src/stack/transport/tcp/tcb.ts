@@ -87,8 +87,6 @@ export const F_LISTED = 1 << 16
 /** Holds its local port (ports.ts). */
 export const F_HOLDS_PORT = 1 << 17
 
-/** The segment at SND.UNA is to be sent again at once, whatever cwnd says. */
-export const F_RESEND = 1 << 18
 /** CLOSED, and the RST that tells the peer has not found room yet. */
 export const F_RESET_DUE = 1 << 19
 /** Opened by a call, not by a listener. */
@@ -420,9 +418,10 @@ export class Tcb {
     }
   }
 
-  /** Everything 0, every deadline unset. */
+  /** Everything 0, every deadline unset. Of the lists only that they are empty: they are long, and most are short. */
   clear(): void {
-    this.words.fill(0, this.at, this.at + L.TCB_WORDS)
+    this.words.fill(0, this.at, this.at + 2 * L.RUN_TIMES)
+    this.words[this.at + L.HELD] = 0
     this.clearDeadlines()
     this.next = -1
     this.prev = -1
@@ -435,6 +434,8 @@ export class Tcb {
     this.lingerAt = Infinity
     this.keepAliveAt = Infinity
     this.snd.retransmitAt = Infinity
+    this.snd.reorderAt = Infinity
+    this.snd.probeAt = Infinity
     this.snd.persistAt = Infinity
     this.snd.corkAt = Infinity
     this.snd.pacedUntil = Infinity
@@ -445,6 +446,8 @@ export class Tcb {
   get deadline(): number {
     return Math.min(
       this.snd.retransmitAt,
+      this.snd.reorderAt,
+      this.snd.probeAt,
       this.rcv.delayedAckAt,
       this.snd.persistAt,
       this.snd.corkAt,

@@ -6,7 +6,7 @@ import { pathMss } from './emit.ts'
 import { HELD } from './layout.ts'
 import * as ranges from './ranges.ts'
 import type { Segment } from './segment.ts'
-import { type Seq, add, after, diff } from './seq.ts'
+import { type Seq, add, after, before, diff, latest } from './seq.ts'
 import { F_ACK_NOW, F_FAST_OPEN, F_FIN_HELD, F_PINGPONG, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { URGENT_DUE, takeUrgentByte } from './urgent.ts'
@@ -69,11 +69,30 @@ function behindHeld(tcb: Tcb, next: Seq): Seq {
 function takeEarly(tcp: Tcp, tcb: Tcb, seg: Segment, offset: number, n: number, now: number): void {
   tcp.counters.outOfOrder++
   tcb.rcv.outOfOrder++
+  noteHeld(tcb, seg.seq, add(seg.seq, n))
   // Before a range speaks of it: the bytes past RCV.NXT are nobody's until then.
   tcb.receive!.writeAt(offset, seg.bytes, seg.text, n)
   if (!ranges.addFront(tcb.words, tcb.at + HELD, seg.seq, add(seg.seq, n)))
     tcp.counters.outOfOrderFull++
   ackNow(tcp, tcb, now)
+}
+
+/** Text that came twice, as far as that is in one piece: the next acknowledgment says so (RFC 2883). */
+export function noteTwice(tcb: Tcb, from: Seq, to: Seq): void {
+  tcb.rcv.dupFrom = from
+  tcb.rcv.dupTo = to
+}
+
+/** [from, to) is held already, in part or as a whole. */
+function noteHeld(tcb: Tcb, from: Seq, to: Seq): void {
+  const { words } = tcb
+  const list = tcb.at + HELD
+  for (let i = 0; i < ranges.count(words, list); i++) {
+    const start = ranges.start(words, list, i)
+    const end = ranges.end(words, list, i)
+    if (!before(from, end) || !before(start, to)) continue
+    return noteTwice(tcb, latest(from, start), before(end, to) ? end : to)
+  }
 }
 
 /** At once for more than a full segment and while the peer's cwnd is small, else soon, or with what we send. */

@@ -6,7 +6,7 @@ import { abort } from './calls.ts'
 import { effectiveMss, emit } from './emit.ts'
 import { deferTimeouts } from './options.ts'
 import { output } from './output.ts'
-import { onTimeout } from './recovery.ts'
+import { onTimeout, reorderTimeout } from './recovery.ts'
 import { backedOff, RTO_MAX, stopTiming } from './rtt.ts'
 import { add } from './seq.ts'
 import {
@@ -21,6 +21,7 @@ import {
   type Tcb,
 } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
+import { probeTimeout } from './tlp.ts'
 import { probeUrgent } from './urgent.ts'
 
 /** The heap's entry for this connection came up: does what is due, if anything is. */
@@ -38,6 +39,12 @@ export function expire(tcp: Tcp, tcb: Tcb, now: number): void {
     tcb.mark(F_PUSH)
   }
   if (now >= snd.pacedUntil) snd.pacedUntil = Infinity
+  if (now >= snd.reorderAt) reorderTimeout(tcp, tcb, effectiveMss(tcb), now)
+  // Before the RTO, which begins anew with a probe.
+  if (now >= snd.probeAt && !probeTimeout(tcp, tcb, now)) {
+    snd.probeAt = now
+    return tcp.block(tcb)
+  }
   if (now >= snd.retransmitAt && !retransmissionTimeout(tcp, tcb, now)) return
   if (now >= snd.persistAt && !persistTimeout(tcp, tcb, now)) return
   if (now >= tcb.keepAliveAt && !keepAliveTimeout(tcp, tcb, now)) return

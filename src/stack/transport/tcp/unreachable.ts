@@ -4,6 +4,7 @@ import { ECONNRESET, EHOSTUNREACH } from '../../../base/errno.ts'
 import type { Address } from '../../../wire/address.ts'
 import type { Unreachable } from '../../net/protocol.ts'
 import { effectiveMss } from './emit.ts'
+import { resendAll } from './recovery.ts'
 import { before, seq } from './seq.ts'
 import { F_ACTIVE, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
@@ -63,6 +64,6 @@ function lowerMtu(tcp: Tcp, tcb: Tcb, mtu: number, now: number): void {
   snd.pmtu = mtu
   snd.pmtuUntil = now + PMTU_AGE
   if (effectiveMss(tcb) >= sent) return
-  if (tcb.state !== 'SYN-SENT' && tcb.state !== 'SYN-RECEIVED') snd.nxt = snd.una
+  if (tcb.state !== 'SYN-SENT' && tcb.state !== 'SYN-RECEIVED') resendAll(tcb)
   tcp.ready.push(tcb.slot)
 }
