@@ -1,7 +1,16 @@
-// How a stack comes by its addresses, routes and mtu, and what goes with them.
-import type { Stack } from '../stack/stack.ts'
+// How a stack comes by its addresses, routes and mtu, and what goes with them: from what the user says, from DHCP, from
+// IPv6's routers. Owned by the stack's thread, which calls run() in each of its turns; what is to outlive the thread is
+// `memory`, which goes by way of the main thread to the next one.
+import type { Route, Stack } from '../stack/stack.ts'
+import { Address, isLinkLocal } from '../wire/address.ts'
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '../wire/address-text.ts'
-import type { Settings } from './settings.ts'
+import { eui64 } from '../wire/mac.ts'
+import { Autoconfiguration, type AutoconfigurationMemory } from './autoconfiguration.ts'
+import type { DhcpMemory } from './dhcp.ts'
+import { DhcpService } from './dhcp-service.ts'
+import { hashAddress, stableAddress } from './interface-id.ts'
+import { usesIpv6, type RouteSettings, type Settings } from './settings.ts'
+import type { Identify } from './slaac.ts'
 
 /** What a stack has, as text: for people, and for who answers resolvers. */
 export interface Obtained {
@@ -9,50 +18,250 @@ export interface Obtained {
   readonly routes: readonly string[]
   readonly dns: readonly string[]
   readonly search: readonly string[]
+  /** "192.168.0.1, for 3600 s" */
+  readonly lease: string | undefined
 }
+
+export interface ConfigurationMemory {
+  readonly dhcp: DhcpMemory | undefined
+  readonly autoconfiguration: AutoconfigurationMemory | undefined
+  /** Of routers; they are asked again, but connections go on meanwhile. */
+  readonly routes: readonly Route[]
+}
+
+export interface ConfigurationSetup {
+  readonly settings: Settings
+  /** For 'stable' identifiers: what is the user's alone, and what this stack is to the user. */
+  readonly secret: Uint8Array
+  readonly identity: string
+  /** 32 random bits. */
+  readonly random: () => number
+}
+
+/**
+ * How long a program's start waits: for a DHCP server, which it cannot do without, for an IPv6 router, and for a DHCPv6 server
+ * that a router speaks of.
+ */
+const DHCP_PATIENCE_MS = 10_000
+const ROUTER_PATIENCE_MS = 1500
+const DHCP6_PATIENCE_MS = 3000
+/** How long the end waits for DHCPv6's servers. */
+const RELEASE_PATIENCE_MS = 2000
+const LINK_LOCAL = parseAddress('fe80::')!
+const IPV6_MIN_MTU = 1280
 
 export class Configuration {
   private readonly stack: Stack
-  private readonly settings: Settings
+  private readonly setup: ConfigurationSetup
+  private readonly dhcp: DhcpService | undefined
+  private readonly auto: Autoconfiguration | undefined
+  private readonly began: number
+  private isUp = false
+  private ending = Infinity
+  /** Routes whose gateways are no neighbors yet. */
+  private waiting: readonly RouteSettings[]
+  /** Something changed since the last takeChange(). */
+  private isChanged = false
 
-  /** Takes the addresses and routes that are given. */
-  constructor(stack: Stack, settings: Settings) {
+  /** Takes the addresses and routes that are given, or had been when there was `memory`. */
+  constructor(stack: Stack, setup: ConfigurationSetup, now: number, memory?: ConfigurationMemory) {
+    const { settings, random } = setup
+    const { name, dhcp, dhcp6, routers } = settings
+    const changed = () => this.change()
     this.stack = stack
-    this.settings = settings
-    if (settings.mtu !== undefined) stack.nic.limitMtu(settings.mtu)
+    this.setup = setup
+    this.began = now
+    if (usesIpv6(settings)) stack.ipv6.enable(this.linkLocal)
     for (const address of settings.addresses) stack.addAddress(parsePrefix(address)!)
-    for (const { destination, gateway, metric } of settings.routes)
-      stack.addRoute({
-        destination: parsePrefix(destination)!,
-        gateway: gateway === undefined ? undefined : parseAddress(gateway)!,
-        source: undefined,
-        metric,
-        origin: 'static',
-        expires: Infinity,
-      })
+    for (const route of memory?.routes ?? []) stack.addRoute(revived(route))
+    this.waiting = settings.routes
+    if (dhcp) {
+      const client = { mac: stack.mac, random, name }
+      this.dhcp = new DhcpService(stack, client, changed, now, memory?.dhcp)
+    }
+    if (routers || dhcp6 === 'yes') {
+      const client = { identify: this.identify, routers, dhcp6, name, random }
+      const remembered = memory?.autoconfiguration
+      this.auto = new Autoconfiguration(stack, client, changed, now, remembered)
+    }
+    this.change()
+  }
+
+  /** When run() has something to do. */
+  get next(): number {
+    if (!this.isUp) return Infinity
+    return Math.min(this.dhcp?.next ?? Infinity, this.auto?.next ?? Infinity)
+  }
+
+  run(now: number): void {
+    if (!this.isUp) return
+    this.dhcp?.run(now)
+    this.auto?.run(now)
+  }
+
+  /** The link is there; `again`: after it had been away. */
+  linkUp(now: number, again: boolean): void {
+    this.isUp = true
+    if (!again) return
+    this.dhcp?.linkUp(now)
+    this.auto?.linkUp(now)
+  }
+
+  linkDown(): void {
+    this.isUp = false
+  }
+
+  /** Another station uses `address`, or had it first. */
+  conflict(address: Address, now: number): void {
+    if (address.isV4) this.dhcp?.conflict(address, now)
+    else if (this.stack.ipv6.addresses.find(address)?.isAssigned === false)
+      this.auto?.duplicated(address, now)
+  }
+
+  /** Another station of our switch has claimed `address`, which we obtained: it is that one's. */
+  taken(address: Address, now: number): void {
+    if (address.isV4) return this.dhcp?.taken(address, now)
+    this.stack.removeAddress(address)
+    this.auto?.duplicated(address, now)
+    this.change()
   }
 
   /** Why this link is none for us, in one sentence. */
   refusal(linkMtu: number): string | undefined {
-    const { mtu = 0 } = this.settings
+    const { mtu = 0 } = this.setup.settings
     if (mtu <= linkMtu) return undefined
     return `cannot use mtu ${mtu}: the network carries packets of ${linkMtu} bytes`
   }
 
+  /** May the program start? 'late': it must not, since what it was to have does not come. */
+  readiness(now: number): 'ready' | 'waiting' | 'late' {
+    const waited = now - this.began
+    const { routers } = this.setup.settings
+    if (this.dhcp !== undefined && this.dhcp.lease === undefined)
+      return waited < DHCP_PATIENCE_MS ? 'waiting' : 'late'
+    if (routers && !this.auto!.heard && waited < ROUTER_PATIENCE_MS) return 'waiting'
+    if (this.auto?.awaitsLease && waited < DHCP6_PATIENCE_MS) return 'waiting'
+    return 'ready'
+  }
+
+  /** When readiness() may be another without an event. */
+  readinessNext(now: number): number {
+    const waits = [ROUTER_PATIENCE_MS, DHCP6_PATIENCE_MS, DHCP_PATIENCE_MS]
+    return Math.min(...waits.map(ms => this.began + ms).filter(then => then > now))
+  }
+
+  /** Gives back what was leased; to be called until it is true. */
+  release(now: number): boolean {
+    if (!this.isUp) return true
+    if (this.ending === Infinity) this.ending = now + RELEASE_PATIENCE_MS
+    const dhcp = this.dhcp?.release(now) ?? true
+    const auto = this.auto?.release(now) ?? true
+    return (dhcp && auto) || now >= this.ending
+  }
+
+  /** True: what `memory` and `obtained` say has changed since the last call. */
+  takeChange(): boolean {
+    const { isChanged } = this
+    this.isChanged = false
+    return isChanged
+  }
+
+  get memory(): ConfigurationMemory {
+    return {
+      dhcp: this.dhcp?.client.memory,
+      autoconfiguration: this.auto?.memory,
+      routes: this.stack.ipv6.routes.all.filter(({ origin }) => origin === 'router-advertisement'),
+    }
+  }
+
   get obtained(): Obtained {
     const { ipv4, ipv6 } = this.stack
-    const { dns, search } = this.settings
+    const { settings } = this.setup
+    const lease = this.dhcp?.lease
+    const addresses = [...ipv4.addresses.all, ...ipv6.addresses.all]
+    const routes = [...ipv4.routes.all, ...ipv6.routes.all]
     return {
-      addresses: [...ipv4.addresses.all, ...ipv6.addresses.all].map(formatPrefix),
-      routes: [...ipv4.routes.all, ...ipv6.routes.all]
-        .filter(({ origin }) => origin !== 'connected')
-        .map(({ destination, gateway }) =>
-          gateway === undefined
-            ? formatPrefix(destination)
-            : `${formatPrefix(destination)} via ${formatAddress(gateway)}`,
-        ),
-      dns,
-      search,
+      addresses: addresses.filter(({ isAssigned }) => isAssigned).map(formatPrefix),
+      routes: routes.filter(({ origin }) => origin !== 'connected').map(formatRoute),
+      dns: unique([
+        ...settings.dns,
+        ...(lease?.dns ?? []).map(formatAddress),
+        ...(this.auto?.dns ?? []),
+      ]),
+      search: unique([...settings.search, ...(lease?.search ?? []), ...(this.auto?.search ?? [])]),
+      lease: lease && formatLease(lease.server, lease.expiresAt - lease.obtainedAt),
     }
+  }
+
+  /** Addresses that others are to be kept from: the link-local one is the MAC's affair. */
+  get claims(): readonly Address[] {
+    const { ipv4, ipv6 } = this.stack
+    return [...ipv4.addresses.all, ...ipv6.addresses.all]
+      .filter(({ isAssigned, address }) => isAssigned && !isLinkLocal(address))
+      .map(({ address }) => address)
+  }
+
+  private change(): void {
+    this.isChanged = true
+    const { settings } = this.setup
+    const mtu = Math.min(settings.mtu ?? Infinity, this.dhcp?.lease?.mtu ?? Infinity)
+    this.stack.nic.limitMtu(usesIpv6(settings) ? Math.max(mtu, IPV6_MIN_MTU) : mtu)
+    this.waiting = this.waiting.filter(route => !this.add(route))
+  }
+
+  /** False: the gateway is not to be reached yet. */
+  private add({ destination, gateway, metric }: RouteSettings): boolean {
+    const via = gateway === undefined ? undefined : parseAddress(gateway)!
+    if (via !== undefined && !this.stack.isNeighbor(via)) return false
+    this.stack.addRoute({
+      destination: parsePrefix(destination)!,
+      gateway: via,
+      source: undefined,
+      metric,
+      origin: 'static',
+      expires: Infinity,
+    })
+    return true
+  }
+
+  private get linkLocal(): Address {
+    const { slaac } = this.setup.settings
+    const { mac } = this.stack
+    return slaac === 'stable' ? this.identify!(LINK_LOCAL, 0) : eui64(LINK_LOCAL, mac)
+  }
+
+  private get identify(): Identify | undefined {
+    const { settings, secret, identity } = this.setup
+    const { mac } = this.stack
+    switch (settings.slaac) {
+      case 'eui64':
+        return prefix => eui64(prefix, mac)
+      case 'stable':
+        return (prefix, attempt) => stableAddress(prefix, identity, attempt, secret)
+      case 'hash':
+        return prefix => hashAddress(prefix, settings.name!)
+      case undefined:
+        return undefined
+    }
+  }
+}
+
+const unique = (list: readonly string[]): string[] => [...new Set(list)]
+
+const formatRoute = ({ destination, gateway }: Route): string =>
+  formatPrefix(destination) + (gateway === undefined ? '' : ` via ${formatAddress(gateway)}`)
+
+const formatLease = (server: Address, ms: number): string =>
+  `${formatAddress(server)}, ${ms === Infinity ? 'for ever' : `for ${Math.round(ms / 1000)} s`}`
+
+/** Between threads objects lose their class. */
+function revived(route: Route): Route {
+  const address = ({ a, b, c, d }: Address) => new Address(a, b, c, d)
+  const { destination, gateway, source } = route
+  return {
+    ...route,
+    destination: { ...destination, address: address(destination.address) },
+    gateway: gateway && address(gateway),
+    source: source && address(source),
   }
 }

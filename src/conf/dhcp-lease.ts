@@ -29,7 +29,8 @@ export interface DhcpLease {
   readonly search: readonly string[]
   /** What the server says the link can carry, if it says so. */
   readonly mtu: number | undefined
-  /** T1, T2 and the end, on the client's clock; all Infinity for a lease without end. */
+  /** When it was asked for, T1, T2 and the end, on the client's clock; all Infinity for a lease without end. */
+  readonly obtainedAt: number
   readonly renewAt: number
   readonly rebindAt: number
   readonly expiresAt: number
@@ -58,6 +59,7 @@ export function leaseOf(ack: DhcpMessage, requestedAt: number): DhcpLease | unde
     dns: readAddresses(options, OPT_DNS).filter(isHost),
     search: search.length > 0 || domain === undefined ? search : [domain],
     mtu: mtu !== undefined && mtu >= MIN_MTU ? mtu : undefined,
+    obtainedAt: requestedAt,
     ...times(ack, seconds, requestedAt),
   }
 }

@@ -1,7 +1,6 @@
 // Stateless address autoconfiguration (RFC 4862 section 5.5.3): what a router's prefixes make of addresses, and for how
 // long. It makes values; the stack's addresses expire by themselves.
-import type { Address } from '../wire/address.ts'
-import { isLinkLocal } from '../wire/address.ts'
+import { Address, isLinkLocal } from '../wire/address.ts'
 import { ND_INFINITE, type PrefixInformation } from '../wire/ndp.ts'
 
 export interface SlaacAddress {
@@ -21,7 +20,8 @@ const MAX_ADDRESSES = 16
 /** RFC 7217 section 6: IDGEN_RETRIES. */
 const MAX_ATTEMPTS = 3
 
-interface Formed extends SlaacAddress {
+/** An address that was made, and of what. */
+export interface Formed extends SlaacAddress {
   readonly prefix: Address
   readonly attempt: number
 }
@@ -30,8 +30,18 @@ export class Slaac {
   private readonly identify: Identify
   private formed: Formed[] = []
 
-  constructor(identify: Identify) {
+  /** `memory`: what another one had made, maybe as it came from another thread. */
+  constructor(identify: Identify, memory: readonly Formed[] = []) {
     this.identify = identify
+    this.formed = memory.map(formed => ({
+      ...formed,
+      prefix: revived(formed.prefix),
+      address: revived(formed.address),
+    }))
+  }
+
+  get memory(): readonly Formed[] {
+    return this.formed
   }
 
   /** The address, new or with new lifetimes, that a prefix in an advertisement gives; undefined: none. */
@@ -71,6 +81,9 @@ export class Slaac {
     return { address, preferredUntil, validUntil }
   }
 }
+
+/** Between threads objects lose their class. */
+const revived = ({ a, b, c, d }: Address) => new Address(a, b, c, d)
 
 /**
  * Section 5.5.3 e: nobody who is not authenticated makes an address end sooner than in two hours, unless it would have

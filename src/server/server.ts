@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { UserError } from '../base/user-error.ts'
-import type { Obtained } from '../conf/configuration.ts'
+import type { ConfigurationMemory, Obtained } from '../conf/configuration.ts'
 import type { Settings } from '../conf/settings.ts'
 import { waitReadable } from '../ffi/blocking.ts'
 import * as libc from '../ffi/libc.ts'
@@ -19,13 +19,14 @@ import { Region } from '../shm/region.ts'
 import { CALLS_BYTES } from '../sockets/calls.ts'
 import { TABLE_BYTES } from '../sockets/table.ts'
 import { TCB_BYTES } from '../stack/stack.ts'
-import { CTL_RELEASE } from '../switch/ctl.ts'
-import { changeClaims, joinNetwork } from '../switch/start.ts'
+import { CTL_CLAIM, CTL_RELEASE } from '../switch/ctl.ts'
+import { changeClaims, joinNetwork, TakenError } from '../switch/start.ts'
 import type { Address } from '../wire/address.ts'
-import { parsePrefix } from '../wire/address-text.ts'
+import { formatAddress, parseAddress, parsePrefix } from '../wire/address-text.ts'
 import { parseMac } from '../wire/mac.ts'
 import { calibrate } from './calibrate.ts'
 import { createStackDirectory, runtimeDirectory, sweepStackDirectories } from './runtime.ts'
+import { userSecret } from './secret.ts'
 import { SILENT, Sessions } from './session.ts'
 import {
   CONTROL_BYTES,
@@ -82,8 +83,11 @@ export class Server {
   readonly #bell = libc.eventfd()
   readonly #sessions: Sessions
   readonly #ctlListeners: number[]
-  readonly #thread: Omit<ThreadData, 'fresh' | 'link' | 'messages'>
-  readonly #claims: Address[]
+  readonly #thread: Omit<ThreadData, 'fresh' | 'link' | 'messages' | 'configuration'>
+  #claims: readonly Address[]
+  /** Claims are changed one after the other: they have one connection. */
+  #claiming = Promise.resolve()
+  #configuration: ConfigurationMemory | undefined
   #messages = new MessageChannel().port1
   #link: PlugNumbers | undefined
   #life = -1
@@ -145,6 +149,9 @@ export class Server {
       kicks: this.#listen(libc.SOCK_DGRAM, 'kick', 0),
       mac: options.mac,
       settings: options.settings,
+      net: options.net,
+      secret: options.settings.slaac === 'stable' ? userSecret() : new Uint8Array(0),
+      identity: options.settings.name ?? options.command,
     }
     this.#startUndertaker()
   }
@@ -179,8 +186,8 @@ export class Server {
       if ((events & libc.EPOLLHUP) !== 0) this.#drain()
     } else if (data === PARENT) {
       // Once it is launched, the listener or the sessions tell.
-      if (this.#launched) return this.#ignoreParent()
-      this.end(0)
+      this.#ignoreParent()
+      if (!this.#launched) this.#drain()
     } else if (data >= SILENT) this.#sessions.spoke(data - SILENT)
     else this.#sessions.ended(data)
   }
@@ -208,7 +215,13 @@ export class Server {
   async #startThread(fresh: boolean): Promise<Obtained> {
     const { port1, port2 } = new MessageChannel()
     this.#messages = port1
-    const data: ThreadData = { ...this.#thread, fresh, link: this.#link, messages: port2 }
+    const data: ThreadData = {
+      ...this.#thread,
+      fresh,
+      link: this.#link,
+      configuration: this.#configuration,
+      messages: port2,
+    }
     const worker = new Worker(new URL('./thread.js', import.meta.url), {
       workerData: data,
       transferList: [port2],
@@ -217,7 +230,11 @@ export class Server {
       port1.on('message', (message: FromThread) => {
         if (message.type === 'ready') resolve(message.obtained)
         else if (message.type === 'refused') reject(new UserError(message.why))
-        else if (message.type === 'linkLost') void this.#rejoin()
+        else if (message.type === 'configured') {
+          this.#configuration = message.memory
+          const claims = message.claims.map(text => parseAddress(text)!)
+          this.#claiming = this.#claiming.then(() => this.#claim(claims))
+        } else if (message.type === 'linkLost') void this.#rejoin()
         else if (message.type === 'slotFreed') this.#ended.delete(message.slot)
         else this.end(0)
       })
@@ -287,14 +304,38 @@ export class Server {
     this.#tell({ type: 'link', numbers: this.#link })
   }
 
+  /** Our switch keeps others from these addresses, and from no others of ours. */
+  async #claim(claims: readonly Address[]): Promise<void> {
+    if (this.#draining) return
+    const has = (list: readonly Address[], address: Address) => list.some(a => a.equals(address))
+    const gone = this.#claims.filter(address => !has(claims, address))
+    await this.#changeClaims(CTL_RELEASE, gone)
+    for (const address of claims)
+      if (!has(this.#claims, address) && !(await this.#changeClaims(CTL_CLAIM, [address])))
+        this.#tell({ type: 'taken', address: formatAddress(address) })
+    this.#claims = claims
+  }
+
   /** What is left to send goes on, but whoever starts now may have the addresses (thread.ts: then this stack ends). */
   async #releaseAddresses(): Promise<void> {
+    await this.#claiming
+    await this.#changeClaims(CTL_RELEASE, this.#claims)
+  }
+
+  /** False: one is another's. Another plug than a switch has no claims; a switch that is gone is told them again. */
+  async #changeClaims(
+    type: typeof CTL_CLAIM | typeof CTL_RELEASE,
+    addresses: readonly Address[],
+  ): Promise<boolean> {
     const port = portOf(this.#link)
-    if (port === undefined || this.#opener.network === undefined) return
+    const { network } = this.#opener
+    if (port === undefined || network === undefined || addresses.length === 0) return true
     try {
-      await changeClaims(this.#opener.network, port.control, CTL_RELEASE, this.#claims)
+      await changeClaims(network, port.control, type, addresses)
+      return true
     } catch (error) {
       process.stderr.write(`${(error as Error).message}\n`)
+      return !(error instanceof TakenError)
     }
   }
 

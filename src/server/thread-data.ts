@@ -1,6 +1,6 @@
 // What the main thread hands to a stack thread, and what the two tell each other afterwards.
 import type { MessagePort } from 'node:worker_threads'
-import type { Obtained } from '../conf/configuration.ts'
+import type { ConfigurationMemory, Obtained } from '../conf/configuration.ts'
 import type { Settings } from '../conf/settings.ts'
 import type { PlugNumbers } from '../plug/open.ts'
 
@@ -27,6 +27,13 @@ export interface ThreadData {
   readonly link: PlugNumbers | undefined
   readonly mac: string
   readonly settings: Settings
+  /** What to call the network. */
+  readonly net: string
+  /** Of stable addresses (conf/interface-id.ts). */
+  readonly secret: Uint8Array
+  readonly identity: string
+  /** What another thread of this stack had obtained. */
+  readonly configuration: ConfigurationMemory | undefined
   readonly messages: MessagePort
 }
 
@@ -37,6 +44,8 @@ export const CONTROL_BYTES = 64
 
 export type ToThread =
   | { readonly type: 'link'; readonly numbers: PlugNumbers }
+  /** Another station has claimed this address, which we obtained. */
+  | { readonly type: 'taken'; readonly address: string }
   | { readonly type: 'slotEnded'; readonly slot: number }
   /** The last program has ended: send what is left, then say so. */
   | { readonly type: 'drain' }
@@ -46,6 +55,13 @@ export type ToThread =
 export type FromThread =
   /** Programs can be served: the stack has what it waits for. */
   | { readonly type: 'ready'; readonly obtained: Obtained }
+  /** Its configuration has changed. */
+  | {
+      readonly type: 'configured'
+      readonly memory: ConfigurationMemory
+      /** The addresses that others are to be kept from. */
+      readonly claims: readonly string[]
+    }
   /** It cannot have that; one sentence. */
   | { readonly type: 'refused'; readonly why: string }
   /** The other end of the plug is gone, or broke the rules. */

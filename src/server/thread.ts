@@ -9,14 +9,16 @@
 // (`fresh` false), and recovery.ts takes up the connections.
 import { randomFillSync } from 'node:crypto'
 import { receiveMessageOnPort, workerData } from 'node:worker_threads'
-import * as libc from '../ffi/libc.ts'
+import { randomWords } from '../base/random.ts'
 import { Configuration } from '../conf/configuration.ts'
+import * as libc from '../ffi/libc.ts'
 import { buildPlug, type PlugNumbers } from '../plug/open.ts'
 import type { Plug } from '../plug/plug.ts'
 import { REGION } from '../shm/layout.ts'
 import { Region } from '../shm/region.ts'
 import { Sockets } from '../sockets/sockets.ts'
 import { Stack, TCB_BYTES } from '../stack/stack.ts'
+import { formatAddress, parseAddress } from '../wire/address-text.ts'
 import { parseMac, type Mac } from '../wire/mac.ts'
 import { threadClock } from './clock.ts'
 import { HEARTBEAT, STOP, type FromThread, type ThreadData, type ToThread } from './thread-data.ts'
@@ -28,6 +30,8 @@ const LOOPBACK_PER_TURN = 64
 /** A busy thread looks at its descriptors this often, in turns. */
 const TURNS_PER_POLL = 16
 const SWEEP_MS = 1000
+/** At the end: is what was leased given back? */
+const RELEASE_LOOK_MS = 10
 
 class StackThread {
   readonly #data: ThreadData
@@ -49,6 +53,10 @@ class StackThread {
     stationGone: (mac: Mac, now: number) => this.#stack.stationGone(mac, now),
   }
   #plug: Plug | undefined
+  /** The main thread knows whether programs can be served. */
+  #begun = false
+  /** There has been a link before. */
+  #linked = false
   #draining = false
   #nextSweep = 0
 
@@ -71,15 +79,18 @@ class StackThread {
         new Stack({
           mac: parseMac(data.mac)!,
           addresses: [],
-          random: bytes => void randomFillSync(bytes),
+          random: fillRandom,
           tcp: { memory: data.tcbs, capacity, user },
         }),
     })
     this.#stack = this.#sockets.ground.stack
-    this.#configuration = new Configuration(this.#stack, data.settings)
-    this.#stack.onConflict = () => {
+    const { settings, secret, identity } = data
+    const setup = { settings, secret, identity, random: randomWords(fillRandom) }
+    this.#configuration = new Configuration(this.#stack, setup, this.#now(), data.configuration)
+    this.#stack.onConflict = (address, _mac, now) => {
       // The program's next life has our address already.
       if (this.#draining) this.#tell({ type: 'drained' })
+      else this.#configuration.conflict(address, now)
     }
     this.#watch()
     if (!data.fresh) this.#sockets.recover(this.#now())
@@ -108,13 +119,15 @@ class StackThread {
 
   /** The loop. Ends when the main thread says so. */
   run(): void {
-    this.#begin()
     let turns = 0
     while (Atomics.load(this.#control, STOP) === 0) {
       Atomics.add(this.#control, HEARTBEAT, 1)
       const now = this.#now()
       const busy = this.#turn(now)
-      const next = this.#stack.run(now, LOOPBACK_PER_TURN)
+      this.#configuration.run(now)
+      const next = Math.min(this.#stack.run(now, LOOPBACK_PER_TURN), this.#configuration.next)
+      if (this.#configuration.takeChange()) this.#tellConfiguration()
+      if (!this.#begun) this.#begin(now)
       this.#plug?.flush()
       if (busy > 0 || next <= now) {
         if (++turns % TURNS_PER_POLL === 0) this.#sockets.poll(0)
@@ -122,13 +135,24 @@ class StackThread {
     }
   }
 
-  /** Programs can be served, or never can. */
-  #begin(): void {
+  /** Programs can be served now, or not yet, or never. */
+  #begin(now: number): void {
     const configuration = this.#configuration
-    const mtu = this.#plug?.sink.mtu ?? Infinity
-    const why = this.#data.fresh ? configuration.refusal(mtu) : undefined
+    const { fresh, net } = this.#data
+    const state = fresh ? configuration.readiness(now) : 'ready'
+    if (state === 'waiting') return
+    this.#begun = true
+    const late = state === 'late' ? `no DHCP server answered on ${net}` : undefined
+    const why = fresh
+      ? (configuration.refusal(this.#plug?.sink.mtu ?? Infinity) ?? late)
+      : undefined
     if (why === undefined) this.#tell({ type: 'ready', obtained: configuration.obtained })
     else this.#tell({ type: 'refused', why })
+  }
+
+  #tellConfiguration(): void {
+    const { memory, claims } = this.#configuration
+    this.#tell({ type: 'configured', memory, claims: claims.map(formatAddress) })
   }
 
   /** Takes what is there. How many things there were. */
@@ -143,15 +167,18 @@ class StackThread {
     if (now >= this.#nextSweep) {
       this.#nextSweep = now + SWEEP_MS
       sockets.sweep(now)
-      if (this.#draining && sockets.drained) this.#tell({ type: 'drained' })
     }
+    if (this.#draining && sockets.drained && this.#configuration.release(now))
+      this.#tell({ type: 'drained' })
     return n
   }
 
   #sleep(stackNext: number): void {
     const sockets = this.#sockets
     const now = this.#now()
-    const next = Math.min(stackNext, sockets.expire(now), this.#nextSweep)
+    let next = Math.min(stackNext, sockets.expire(now), this.#nextSweep)
+    if (!this.#begun) next = Math.min(next, this.#configuration.readinessNext(now))
+    if (this.#draining && sockets.drained) next = Math.min(next, now + RELEASE_LOOK_MS)
     // Pairs with the swap in post_work() and ctl_call() (preload/ctl.c).
     Atomics.store(this.#words, REGION.asleep / 4, 1)
     const idle = !sockets.posted && (this.#plug === undefined || this.#plug.arm())
@@ -160,7 +187,6 @@ class StackThread {
     sockets.poll(idle ? Math.max(0, until - now) : 0)
     Atomics.store(this.#words, REGION.asleep / 4, 0)
     this.#plug?.wake()
-    if (this.#draining && sockets.drained) this.#nextSweep = 0
   }
 
   #readMessages(): void {
@@ -169,6 +195,8 @@ class StackThread {
       if (got === undefined) return
       const { message } = got
       if (message.type === 'link') this.#useLink(message.numbers)
+      else if (message.type === 'taken')
+        this.#configuration.taken(parseAddress(message.address)!, this.#now())
       else if (message.type === 'slotEnded') this.#freeSlot(message.slot)
       else if (message.type === 'drain') this.#drain()
       else if (message.kind === 'throw') throw new Error('thrown as a test asked')
@@ -183,6 +211,8 @@ class StackThread {
     if (plug.controlFd >= 0)
       this.#sockets.watch(plug.controlFd, libc.EPOLLRDHUP, () => this.#loseLink())
     this.#stack.setSink(plug.sink)
+    this.#configuration.linkUp(this.#now(), this.#linked)
+    this.#linked = true
   }
 
   #loseLink(): void {
@@ -190,6 +220,7 @@ class StackThread {
     if (plug === undefined) return
     this.#plug = undefined
     this.#stack.setSink(undefined)
+    this.#configuration.linkDown()
     this.#sockets.unwatch(plug.fd)
     if (plug.controlFd >= 0) this.#sockets.unwatch(plug.controlFd)
     plug.close()
@@ -209,6 +240,10 @@ class StackThread {
   #tell(message: FromThread): void {
     this.#data.messages.postMessage(message)
   }
+}
+
+function fillRandom(bytes: Uint8Array): void {
+  randomFillSync(bytes)
 }
 
 new StackThread(workerData as ThreadData).run()

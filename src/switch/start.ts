@@ -82,7 +82,10 @@ export async function joinNetwork(network: Network, hello: Hello | Bridge): Prom
   )
 }
 
-/** Claims more addresses for a port (CTL_CLAIM), or gives some back (CTL_RELEASE). Throws a UserError if one is taken. */
+/** Another station has an address, or the MAC. */
+export class TakenError extends UserError {}
+
+/** Claims more addresses for a port (CTL_CLAIM), or gives some back (CTL_RELEASE). Throws a TakenError if one is taken. */
 export async function changeClaims(
   network: Network,
   control: number,
@@ -181,7 +184,7 @@ function refusal(network: Network, message: Buffer): void {
   if (taken === undefined) throw new UserError(nonsense(network))
   const { address, mac, pid, command } = taken
   const what = address === undefined ? formatMac(mac) : formatAddress(address)
-  throw new UserError(
+  throw new TakenError(
     `Cannot take ${what} on network "${network.name}": ${formatMac(mac)} (${command}, pid ${pid}) has it`,
   )
 }

@@ -8,7 +8,7 @@ import type { Mac } from './mac.ts'
 export const DHCPV6_CLIENT_PORT = 546
 export const DHCPV6_SERVER_PORT = 547
 /** ff02::1:2 */
-export const ALL_DHCP_AGENTS = new Address(0xff020000, 0, 1, 2)
+export const ALL_DHCP_AGENTS = new Address(0xff020000, 0, 0, 0x00010002)
 
 /** Types of messages (section 7.3). */
 export const SOLICIT = 1

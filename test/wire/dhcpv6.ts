@@ -2,6 +2,7 @@ import t from 'tap'
 import { formatAddress, parseAddress } from '../../src/wire/address-text.ts'
 import {
   ADVERTISE,
+  ALL_DHCP_AGENTS,
   duidOf,
   emitDhcpv6,
   NO_ADDRS_AVAIL,
@@ -136,6 +137,7 @@ t.test('parseDhcpv6() of every cut of a message', async t => {
     t.equal(parseDhcpv6(whole.slice(0, n)) !== undefined, good.includes(n), `${n} bytes`)
 })
 
+t.equal(formatAddress(ALL_DHCP_AGENTS), 'ff02::1:2')
 t.ok(sameDuid(hex('000301'), hex('000301')))
 t.notOk(sameDuid(hex('000301'), hex('00030101')))
 t.notOk(sameDuid(hex('000301'), hex('000302')))
