@@ -17,7 +17,7 @@
 //
 //   set NAME VALUE         before the steps. family 4|6: not in both; irs N, iss N: ISNs of the peer's and ours; mtu N;
 //                          gso 1: the link cuts up large segments; capacity N: records; tune NAME=VALUE …: the
-//                          stack's TcpTuning; seed N
+//                          stack's TcpTuning, pacing off unless told; seed N
 //   < SEGMENT              from the peer:   [[ECN]] FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [<OPTIONS>] ["TEXT"]
 //   > SEGMENT              from us; win, urg and ECN are compared where given, options with `*` and `<...>` for any
 //     FLAGS                of S F R P . (ACK) U E (ECE) W (CWR), or - for none
@@ -146,7 +146,7 @@ class Run {
       mtu,
       maxDatagram: this.setting('gso', 0) ? 65535 : mtu,
       capacity: this.setting('capacity', 16),
-      tuning: tuningFrom(this.script.settings.get('tune') ?? ''),
+      tuning: { pacing: false, ...tuningFrom(this.script.settings.get('tune') ?? '') },
       seed: this.setting('seed', 1),
     })
     this.start = this.host.now
