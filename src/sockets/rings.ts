@@ -8,16 +8,14 @@ import type { Stream } from './stream.ts'
 import { takeRings } from './native.ts'
 import * as T from './table.ts'
 
-/** A ring begins with 64 KB, and with less once half of the stack's memory is in use. */
-const FIRST_LOG2 = 16
-const FRUGAL_LOG2 = 13
 const BUDGET = ABI_REGION_SIZE - ABI_CHUNKS_OFFSET
 
 /** Gives a connection that begins its rings. 0 or -ENOBUFS. */
 export function placeRings(ground: Ground, s: Stream): number {
-  const first = ground.chunks.used > BUDGET / 2 ? FRUGAL_LOG2 : FIRST_LOG2
-  const rx = wanted(s.options[OPT_RCVBUF], first)
-  const tx = wanted(s.options[OPT_SNDBUF], first)
+  const { rmemMin, rmemDefault, wmemMin, wmemDefault } = ground.stack.tcp.tuning
+  const short = ground.chunks.used > BUDGET / 2
+  const rx = log2For(s.options[OPT_RCVBUF] || (short ? rmemMin : rmemDefault))
+  const tx = log2For(s.options[OPT_SNDBUF] || (short ? wmemMin : wmemDefault))
   const rxAt = ground.chunks.alloc(rx)
   const txAt = ground.chunks.alloc(tx)
   if (rxAt < 0 || txAt < 0) {
@@ -94,8 +92,8 @@ export function freeWritten(ground: Ground): void {
   }
 }
 
-const wanted = (option: number, first: number) =>
-  option > 0 ? Math.min(CHUNK_MAX_LOG2, Math.max(12, Math.ceil(Math.log2(option)))) : first
+const log2For = (bytes: number) =>
+  Math.min(CHUNK_MAX_LOG2, Math.max(12, Math.ceil(Math.log2(bytes))))
 
 /** The size to move to, 0: none. Growth stops when three quarters of the stack's memory are in use. */
 function larger(ground: Ground, size: number, n: number): number {

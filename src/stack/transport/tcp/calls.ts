@@ -40,6 +40,9 @@ import { EV_CLOSED } from './user.ts'
 const RESET_PATIENCE = 1000
 /** Orphans, as a part of all records: tcp_max_orphans. */
 const ORPHAN_SHARE = 4
+/** Bits of tcp_fastopen. */
+const TFO_CLIENT = 1
+const TFO_CLIENT_NO_COOKIE = 4
 /** tcp_tw_reuse_delay, ms: so long the peer has sent nothing. */
 const TW_REUSE_AFTER = 1000
 
@@ -75,7 +78,8 @@ export function open(
   tcb.receive = receive
   tcb.mark(F_ACTIVE | F_USER)
   tcb.snd.stalledAt = now
-  const waits = settings.fastOpenConnect !== 0 && send.length === 0 && mayOpenFast(tcp, tcb, now)
+  limitFastOpen(tcp, tcb)
+  const waits = tcb.fastOpenConnect !== 0 && send.length === 0 && mayOpenFast(tcp, tcb, now)
   if (waits) tcb.mark(F_SYN_WAITS)
   // Also without room on the link, a connection attempt ends some time.
   else tcb.snd.retransmitAt = now + RTO_INITIAL
@@ -84,6 +88,14 @@ export function open(
   tcp.arm(tcb)
   tcp.ready.push(tcb.slot)
   return tcb.slot
+}
+
+/** What the stack's tcp_fastopen makes of the program's wish. */
+function limitFastOpen(tcp: Tcp, tcb: Tcb): void {
+  const { fastOpen } = tcp.tuning
+  if ((fastOpen & TFO_CLIENT) === 0) tcb.words[tcb.at + optionWord('fastOpenConnect')] = 0
+  if ((fastOpen & TFO_CLIENT_NO_COOKIE) !== 0)
+    tcb.words[tcb.at + optionWord('fastOpenNoCookie')] = 1
 }
 
 /** Can text go with its SYN? */

@@ -18,7 +18,8 @@ export const BETA = 0.7
 export const ALPHA = (3 * (1 - BETA)) / (1 + BETA)
 
 /** W_cubic(t) (figure 1): segments and seconds. */
-export const wCubic = (t: number, k: number, wMax: number): number => C * (t - k) * (t - k) * (t - k) + wMax
+export const wCubic = (t: number, k: number, wMax: number): number =>
+  C * (t - k) * (t - k) * (t - k) + wMax
 
 /** K (figure 2): when W_cubic reaches W_max, having begun at cwnd. */
 export const timeToPlateau = (wMax: number, cwnd: number): number =>

@@ -32,6 +32,11 @@ import { takeText } from './text.ts'
 
 /** The half-open may have this part of all records. More are answered by cookies (RFC 4987 section 3.6). */
 const HALF_OPEN_SHARE = 4
+/** Bits of tcp_fastopen. */
+const TFO_SERVER = 2
+const TFO_SERVER_NO_COOKIE = 0x200
+const TFO_ALL_LISTENERS = 0x400
+const SOMAXCONN = 4096
 
 export interface Listener {
   readonly id: number
@@ -102,8 +107,10 @@ export function listenArrives(
   if (!mayBegin(tcp, listener, packet, seg)) return
   const path = tcp.paths.path(packet.dst(), packet.src())
   if (typeof path === 'number') return
+  const { synCookies } = tcp.tuning
   const full = tcp.halfOpen.length >= tcp.capacity / HALF_OPEN_SHARE
-  if (full && above === undefined) return sendCookie(tcp, listener, packet, seg, path, now)
+  const cookie = synCookies === 2 || (full && synCookies === 1)
+  if (cookie && above === undefined) return sendCookie(tcp, listener, packet, seg, path, now)
   if (full && tcp.halfOpen.oldest) {
     counters.halfOpenEvicted++
     tcp.finish(tcp.halfOpen.oldest, 0)
@@ -127,13 +134,16 @@ export function listenArrives(
 function opensFast(tcp: Tcp, tcb: Tcb, listener: Listener, seg: Segment, now: number): boolean {
   const { settings } = listener
   const { options } = seg
-  if (settings.fastOpen === 0) return false
-  const free = settings.fastOpenNoCookie !== 0 && seg.textLength > 0
+  const bits = tcp.tuning.fastOpen
+  const most = settings.fastOpen || ((bits & TFO_ALL_LISTENERS) !== 0 ? SOMAXCONN : 0)
+  if (most === 0 || (bits & TFO_SERVER) === 0) return false
+  const cookieless = settings.fastOpenNoCookie !== 0 || (bits & TFO_SERVER_NO_COOKIE) !== 0
+  const free = cookieless && seg.textLength > 0
   if (options.fastOpen < 0 && !free) return false
   const verdict = free ? 'good' : tcp.fastOpen.check(tcb, options)
   if (verdict !== 'good') tcb.mark(F_GIVE_COOKIE)
   if (verdict === 'bad') return false
-  return tcp.fastOpen.mayBegin(settings.fastOpen, now)
+  return tcp.fastOpen.mayBegin(most, now)
 }
 
 /** The program gets the connection, and the text of its SYN; what it writes may go before the handshake is done. */

@@ -35,9 +35,22 @@ export interface TcpTuning {
   readonly finTimeout: number
   /** tcp_tw_reuse: may a new connection take the place of a TIME-WAIT? 0: no, 1: yes, 2: over loopback. */
   readonly twReuse: number
-  /** tcp_rmem and tcp_wmem, the last of each: how far buffers grow by themselves, bytes. */
+  /**
+   * tcp_rmem and tcp_wmem, bytes: what a buffer begins with when memory is short, and else; how far it grows by itself.
+   */
+  readonly rmemMin: number
+  readonly rmemDefault: number
   readonly rmemMax: number
+  readonly wmemMin: number
+  readonly wmemDefault: number
   readonly wmemMax: number
+  /** tcp_syncookies: 0 never, 1 when there are too many half-open connections, 2 always. */
+  readonly synCookies: number
+  /**
+   * tcp_fastopen, bits (RFC 7413): 1 our SYNs may carry text, 2 those of others, 4 ours without a cookie, 0x200 others'
+   * without, 0x400 to every listener. Linux's default is 1; but a listener that sets TCP_FASTOPEN means it.
+   */
+  readonly fastOpen: number
   /** TCP_USER_TIMEOUT where the program sets none, ms; 0: none. Linux has no such sysctl. */
   readonly userTimeout: number
 }
@@ -62,8 +75,14 @@ export const TUNING: TcpTuning = {
   keepAliveProbes: 9,
   finTimeout: 60,
   twReuse: 2,
+  rmemMin: 8192,
+  rmemDefault: 65_536,
   rmemMax: 8 << 20,
+  wmemMin: 8192,
+  wmemDefault: 65_536,
   wmemMax: 8 << 20,
+  synCookies: 1,
+  fastOpen: 3,
   userTimeout: 0,
 }
 
