@@ -10,6 +10,7 @@ import { ICMP_DEST_UNREACHABLE, ICMP_PORT_UNREACH } from '../wire/icmpv4.ts'
 import { ICMPV6_DEST_UNREACHABLE, ICMPV6_PORT_UNREACH } from '../wire/icmpv6.ts'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../wire/ipv4.ts'
 import type { Mac } from '../wire/mac.ts'
+import type { ProbeAnswer, ProbeTiming } from './link/arp-probe.ts'
 import type { LinkCounters } from './link/counters.ts'
 import { Loopback } from './link/loopback.ts'
 import { Nic } from './link/nic.ts'
@@ -25,6 +26,7 @@ import type { TcpTuning } from './transport/tcp/tuning.ts'
 import type { TcpUser } from './transport/tcp/user.ts'
 import { Udp, type UdpHost } from './transport/udp/udp.ts'
 
+export { PROBE_FULL, PROBE_QUICK, type ProbeTiming } from './link/arp-probe.ts'
 export { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from './link/sink.ts'
 export type { AddressOrigin, AddressState, InterfaceAddress } from './net/addresses.ts'
 export type { FilterMode } from './net/groups.ts'
@@ -145,9 +147,17 @@ export class Stack {
     return (address.isV4 ? this.ipv4 : this.ipv6).addresses.remove(address)
   }
 
-  /** Asks the link whether somebody has this IPv4 address; the answer comes in a later run(), or frame. */
-  probe(address: Address, answer: (free: boolean, now: number) => void): void {
-    this.ipv4.arp.probes.start(address.d, answer)
+  /** Called when an IPv4 address from DHCP was lost to a station that did not give way; it is not used any more. */
+  set onLost(tell: (address: Address, mac: Mac, now: number) => void) {
+    this.ipv4.onLost = tell
+  }
+
+  /**
+   * Asks the link whether somebody has this IPv4 address; the answer comes in a later run(), or frame. PROBE_QUICK unless
+   * said otherwise.
+   */
+  probe(address: Address, answer: ProbeAnswer, timing?: ProbeTiming): void {
+    this.ipv4.arp.probes.start(address.d, answer, timing)
   }
 
   /** A station on the link, or what may be one: it could be a gateway. */

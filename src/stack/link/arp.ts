@@ -18,6 +18,8 @@ export interface ArpAddresses {
   /** Those that are to be announced and defended. */
   words(): Iterable<number>
   has(word: number): boolean
+  /** To be kept whatever others say: RFC 5227 section 2.4(c), else (b). */
+  keeps(word: number): boolean
   /** Our address on the network of `word`; undefined: that is not on this link. */
   sourceOnLink(word: number): number | undefined
 }
@@ -26,21 +28,29 @@ export class Arp implements Resolver, LinkUser {
   readonly ethertype = ETHERTYPE_IPV4
   readonly neighbors: NeighborTable
   /** For addresses that are not ours yet. */
-  readonly probes = new ArpProbes(word => this.send(BROADCAST_MAC, ARP_REQUEST, 0, ZERO_MAC, word))
+  readonly probes: ArpProbes
   /** A packet that waited for a neighbor in vain. */
   onUndeliverable: (packet: Uint8Array, now: number) => void = () => {}
   /** Another station claims one of our addresses. */
   onConflict: (address: number, mac: Mac, now: number) => void = () => {}
+  /** It goes on after we defended the address, which is not to be kept at all costs: it is given up. */
+  onLost: (address: number, mac: Mac, now: number) => void = () => {}
   private readonly nic: Nic
   private readonly addresses: ArpAddresses
   private announcements = 0
   private nextAnnouncement = Infinity
-  private lastDefence = -Infinity
+  /** When somebody last claimed each of our addresses, and when we last said that it is ours. */
+  private readonly claims = new Map<number, number>()
+  private readonly defences = new Map<number, number>()
 
-  constructor(nic: Nic, addresses: ArpAddresses) {
+  /** `random`: 32 bits. */
+  constructor(nic: Nic, addresses: ArpAddresses, random: () => number) {
     this.nic = nic
     this.addresses = addresses
     this.neighbors = new NeighborTable(nic, this, nic.counters)
+    this.probes = new ArpProbes(random, word =>
+      this.send(BROADCAST_MAC, ARP_REQUEST, 0, ZERO_MAC, word),
+    )
     nic.users.push(this)
     nic.handlers.set(ETHERTYPE_ARP, (bytes, at, length, _valid, cast, now) =>
       this.arrives(bytes, at, length, cast === CAST_UNICAST, now),
@@ -53,11 +63,13 @@ export class Arp implements Resolver, LinkUser {
   }
 
   linkUp(): void {
+    this.probes.linkUp()
     this.announce()
     this.neighbors.relink()
   }
 
   linkDown(): void {
+    this.probes.linkDown()
     this.nextAnnouncement = Infinity
   }
 
@@ -117,13 +129,27 @@ export class Arp implements Resolver, LinkUser {
     if (op === ARP_REQUEST && forUs) this.send(sha, ARP_REPLY, tpa, sha, spa)
   }
 
-  /** Somebody else uses our address. We keep it, and say so (RFC 5227 section 2.4(c)), but not in a loop. */
+  /** Somebody else uses our address: we say that it is ours, but not in a loop (RFC 5227 section 2.4). */
   private conflict(address: number, mac: Mac, now: number): void {
-    this.nic.counters.arpConflicts++
+    const { claims, defences, nic } = this
+    nic.counters.arpConflicts++
+    const again = now - (claims.get(address) ?? -Infinity) < DEFEND_INTERVAL
+    claims.set(address, now)
     this.onConflict(address, mac, now)
-    if (now - this.lastDefence < DEFEND_INTERVAL) return
-    this.lastDefence = now
+    if (again && !this.addresses.keeps(address)) {
+      claims.delete(address)
+      this.onLost(address, mac, now)
+      return
+    }
+    if (now - (defences.get(address) ?? -Infinity) < DEFEND_INTERVAL) return
+    defences.set(address, now)
     this.sendAnnouncement(address)
+  }
+
+  /** The address is ours no more. */
+  forget(address: number): void {
+    this.claims.delete(address)
+    this.defences.delete(address)
   }
 
   private sendAnnouncement(address: number): boolean {

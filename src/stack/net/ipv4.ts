@@ -24,6 +24,7 @@ import {
   IPV4_TOTAL_LENGTH,
   ipv4Options,
 } from '../../wire/ipv4.ts'
+import type { Mac } from '../../wire/mac.ts'
 import type { Loopback } from '../link/loopback.ts'
 import { Arp } from '../link/arp.ts'
 import { CAST_UNICAST, type Nic } from '../link/nic.ts'
@@ -58,6 +59,8 @@ export class Ipv4 implements Ipv4Output {
   readonly pathMtus = new PathMtus(MIN_PMTU_V4)
   readonly groups = new Groups()
   readonly random: () => number
+  /** An address of ours was lost to another station (RFC 5227 section 2.4(b)). */
+  onLost: (address: Address, mac: Mac, now: number) => void = () => {}
   readonly scratch = new Uint8Array(IPV4_MAX_DATAGRAM)
   private readonly loopback: Loopback
   private readonly paths = new PathCache()
@@ -80,7 +83,8 @@ export class Ipv4 implements Ipv4Output {
       },
     )
     this.addresses.onChange = (address, gone) => this.addressChanged(address, gone)
-    this.arp = new Arp(nic, this.arpAddresses())
+    this.arp = new Arp(nic, this.arpAddresses(), random)
+    this.arp.onLost = (word, mac, now) => this.addressLost(word, mac, now)
     this.arp.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
     nic.join(groupMacV4(ALL_HOSTS))
     this.groups.onChange = (group, mode, sources) => this.groupChanged(group, mode, sources)
@@ -208,6 +212,14 @@ export class Ipv4 implements Ipv4Output {
     return word === -1 || this.addresses.isDirectedBroadcast(word)
   }
 
+  /** Another station has it, and does not give way: not used from now on. The rest is for who gave it to us. */
+  private addressLost(word: number, mac: Mac, now: number): void {
+    const entry = this.addresses.find(Address.v4(word))
+    if (entry === undefined) return
+    this.addresses.enter(entry, 'DUPLICATED')
+    this.onLost(entry.address, mac, now)
+  }
+
   /** Each address brings the route to its network. */
   private addressChanged(entry: InterfaceAddress, gone: boolean): void {
     const { address, prefixLength } = entry
@@ -217,6 +229,7 @@ export class Ipv4 implements Ipv4Output {
         route.source?.equals(address) === true &&
         route.destination.prefixLength === prefixLength,
     )
+    if (gone) this.arp.forget(address.d)
     if (gone || !entry.isAssigned) return
     this.routes.add({
       destination: { address, prefixLength },
@@ -236,6 +249,7 @@ export class Ipv4 implements Ipv4Output {
         for (const entry of addresses.all) if (entry.isAssigned) yield entry.address.d
       },
       has: (word: number) => addresses.hasWord(word),
+      keeps: (word: number) => addresses.find(Address.v4(word))?.origin !== 'dhcp',
       sourceOnLink: (word: number) => addresses.onLinkWith(Address.v4(word))?.address.d,
     }
   }

@@ -1,5 +1,11 @@
 import t from 'tap'
-import { ArpProbes } from '../../../src/stack/link/arp-probe.ts'
+import {
+  ArpProbes,
+  PROBE_FULL,
+  PROBE_QUICK,
+  type ProbeTiming,
+} from '../../../src/stack/link/arp-probe.ts'
+import { formatMac } from '../../../src/wire/mac.ts'
 import { ip, macOf } from '../../helpers/net.ts'
 
 const US = macOf(1)
@@ -9,14 +15,28 @@ class Probing {
   sent: string[] = []
   answers: string[] = []
   room = true
-  readonly probes = new ArpProbes(() => {
-    if (this.room) this.sent.push(`${this.now - 1000}`)
-    return this.room
-  })
+  random = 0
+  readonly probes = new ArpProbes(
+    () => this.random,
+    () => {
+      if (this.room) this.sent.push(`${this.now - 1000}`)
+      return this.room
+    },
+  )
 
-  start(address = ip('10.0.0.5')): this {
-    this.probes.start(address, (free, now) =>
-      this.answers.push(`${free ? 'free' : 'taken'} ${now - 1000}`),
+  constructor() {
+    this.probes.linkUp()
+  }
+
+  start(address = ip('10.0.0.5'), timing: ProbeTiming = PROBE_QUICK): this {
+    this.probes.start(
+      address,
+      (free, now, owner) => {
+        t.equal(owner === undefined, free)
+        if (owner !== undefined) t.equal(formatMac(owner), formatMac(macOf(2)))
+        this.answers.push(`${free ? 'free' : 'taken'} ${now - 1000}`)
+      },
+      timing,
     )
     return this
   }
@@ -38,21 +58,61 @@ class Probing {
   }
 }
 
-t.test('three probes 200 ms apart, and 200 ms later nobody has the address', async t => {
-  const p = new Probing().start().pass(599)
-  t.same(p.sent, ['0', '200', '400'])
+t.test('three probes 100 ms apart, and 100 ms later nobody has the address', async t => {
+  const p = new Probing().start().pass(299)
+  t.same(p.sent, ['0', '100', '200'])
   t.same(p.answers, [])
-  t.same(p.pass(1).answers, ['free 600'])
+  t.same(p.pass(1).answers, ['free 300'])
   t.equal(p.probes.next, Infinity)
 })
+
+// RFC 5227 section 1.1.
+for (const [random, sent, answer] of [
+  [0, ['0', '1000', '2000'], 'free 4000'],
+  [2 ** 31, ['500', '2000', '3500'], 'free 5500'],
+  [2 ** 32, ['1000', '3000', '5000'], 'free 7000'],
+] as const)
+  t.test(`PROBE_FULL, random number ${random}`, async t => {
+    const p = new Probing()
+    p.random = random
+    p.start(ip('10.0.0.5'), PROBE_FULL).pass(10_000)
+    t.same(p.sent, sent)
+    t.same(p.answers, [answer])
+  })
 
 t.test('what had no room is sent later', async t => {
   const p = new Probing().start()
   p.room = false
-  p.pass(300)
+  p.pass(150)
   p.room = true
-  t.same(p.pass(2000).sent, ['400', '600', '800'])
-  t.same(p.answers, ['free 1000'])
+  t.same(p.pass(2000).sent, ['200', '300', '400'])
+  t.same(p.answers, ['free 500'])
+})
+
+t.test('a link that is down gives no answer; another link is asked anew', async t => {
+  const p = new Probing().start().pass(150)
+  p.probes.linkDown()
+  t.equal(p.probes.next, Infinity)
+  t.same(p.pass(10_000).answers, [])
+  p.probes.linkUp()
+  t.same(p.pass(299).answers, [])
+  t.equal(p.sent.length, 5)
+  t.equal(p.pass(1).answers.length, 1)
+})
+
+t.test('cancel(): no answer, and no more probes', async t => {
+  const p = new Probing().start().pass(50)
+  p.probes.cancel(ip('10.0.0.5'))
+  p.pass(5000).heard('10.0.0.5', '10.0.0.5')
+  t.same([p.sent.length, p.answers], [1, []])
+})
+
+t.test('after ten conflicts, one try a minute (section 2.1.1)', async t => {
+  const p = new Probing()
+  for (let i = 0; i < 10; i++) p.start().pass(10).heard('10.0.0.5', '10.0.0.5')
+  t.equal(p.sent.length, 10)
+  t.equal(p.start().pass(59_999).sent.length, 10)
+  t.equal(p.pass(300).answers.at(-1), 'free 60400')
 })
 
 for (const [what, spa, tpa, mac, want] of [
@@ -73,9 +133,9 @@ for (const [what, spa, tpa, mac, want] of [
   })
 
 t.test('the same address again begins anew; of nine the first is given up', async t => {
-  const p = new Probing().start().pass(300).start()
-  t.same(p.pass(599).answers, [])
-  t.same(p.pass(1).answers, ['free 900'])
+  const p = new Probing().start().pass(150).start()
+  t.same(p.pass(299).answers, [])
+  t.same(p.pass(1).answers, ['free 450'])
   const many = new Probing()
   for (let i = 0; i < 9; i++) many.start(ip(`10.0.0.${i}`))
   t.equal(many.pass(1000).answers.length, 8)

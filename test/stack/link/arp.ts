@@ -2,8 +2,9 @@ import t from 'tap'
 import { ArpMessage } from '../../../src/wire/arp.ts'
 import { BROADCAST_MAC, Mac, formatMac } from '../../../src/wire/mac.ts'
 import { Address } from '../../../src/wire/address.ts'
-import { formatIpv4 } from '../../../src/wire/address-text.ts'
+import { formatIpv4, parsePrefix } from '../../../src/wire/address-text.ts'
 import { Arp } from '../../../src/stack/link/arp.ts'
+import { InterfaceAddress } from '../../../src/stack/net/addresses.ts'
 import { Nic } from '../../../src/stack/link/nic.ts'
 import {
   type Frame,
@@ -29,12 +30,17 @@ function say(frame: Frame): string {
 function bare(...addresses: string[]) {
   const own = addresses.map(interfaceAddress)
   const nic = new Nic(macOf(1))
-  const arp = new Arp(nic, {
-    words: () => own.map(({ address }) => address.d),
-    has: word => own.some(({ address }) => address.d === word),
-    sourceOnLink: word =>
-      own.find(o => o.address.matches(Address.v4(word), o.prefixLength))?.address.d,
-  })
+  const arp = new Arp(
+    nic,
+    {
+      words: () => own.map(({ address }) => address.d),
+      has: word => own.some(({ address }) => address.d === word),
+      keeps: () => true,
+      sourceOnLink: word =>
+        own.find(o => o.address.matches(Address.v4(word), o.prefixLength))?.address.d,
+    },
+    () => 0,
+  )
   return { nic, arp }
 }
 
@@ -158,6 +164,31 @@ t.test('a conflict is told, and answered once in 10 s (RFC 5227 section 2.4)', a
   t.equal(told[0], `10.0.0.1 ${TWO} 20000`)
   t.equal(arp.neighbors.size, 0)
 })
+
+for (const [name, times, want] of [
+  ['one claim is answered, and no more', [20_000], { sent: 1, lost: [] }],
+  ['claims 10 s apart are each answered', [20_000, 30_000, 40_000], { sent: 3, lost: [] }],
+  ['a second one within 10 s: given up', [20_000, 29_999], { sent: 1, lost: [29_999] }],
+] as const)
+  t.test(`an address from DHCP (RFC 5227 section 2.4(b)): ${name}`, async t => {
+    const { nic, arp, ipv4, sink } = host(1, [])
+    const entry = ipv4.addresses.add(
+      new InterfaceAddress(parsePrefix('10.0.0.1/24')!, 'dhcp', 'PREFERRED', Infinity, Infinity),
+    )
+    for (const now of [4000, 6000]) arp.run(now)
+    sink.take()
+    const lost: number[] = []
+    ipv4.onLost = (address, by, now) => {
+      t.equal(formatMac(by), TWO)
+      t.ok(address.equals(addr('10.0.0.1')))
+      lost.push(now)
+    }
+    for (const now of times) arrive(nic, arpFrame('reply', macOf(2), '10.0.0.1', '10.0.0.9'), now)
+    t.same({ sent: sink.take().length, lost }, want)
+    t.equal(entry.state, lost.length > 0 ? 'DUPLICATED' : 'PREFERRED')
+    arrive(nic, arpFrame('request', macOf(2), '10.0.0.2', '10.0.0.1'), 60_000)
+    t.equal(sink.take().length, lost.length > 0 ? 0 : 1, 'who asks for it')
+  })
 
 t.test('our own message, come back by another way, is no conflict', async t => {
   const { nic } = host(1)
