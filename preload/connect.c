@@ -55,13 +55,14 @@ static int join(int fd, const struct sock *s, bool connecting)
 	return 0;
 }
 
-static int connect_to(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len)
+static int connect_to(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len,
+		      int flags)
 {
-	bool blocking = !fd_nonblocking(fd);
+	bool blocking = !(flags & MSG_DONTWAIT) && !fd_nonblocking(fd);
 	struct request r = {.op = OP_CONNECT,
 			    .record = s->index,
 			    .generation = s->generation,
-			    .arg = {blocking},
+			    .arg = {blocking, (flags & MSG_FASTOPEN) != 0},
 			    .in = addr,
 			    .in_len = len,
 			    .interruptible = blocking,
@@ -116,8 +117,10 @@ static int disconnect(int fd, struct sock *s)
 	return r == 0 && used ? sock_renew(fd, s) : r;
 }
 
-/** connect(), states in the order in which Linux asks. */
-int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, socklen_t len)
+/** connect(), states in the order in which Linux asks. MSG_FASTOPEN and MSG_DONTWAIT as in send().
+ */
+int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, socklen_t len,
+		 int flags)
 {
 	struct sock s = *sock;
 	int r = addr_check(addr, len);
@@ -144,7 +147,7 @@ int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, s
 	r = sock_unused(fd, &s);
 	if (r < 0)
 		return r;
-	return connect_to(fd, &s, addr, len);
+	return connect_to(fd, &s, addr, len, flags);
 }
 
 EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
@@ -155,7 +158,7 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 
 	if (!fdtab_find(fd, &s))
 		return libc.connect(fd, addr, len);
-	r = sock_connect(fd, &s, addr.__sockaddr__, len);
+	r = sock_connect(fd, &s, addr.__sockaddr__, len, 0);
 	errno = saved;
 	return ret(r);
 }

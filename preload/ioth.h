@@ -156,7 +156,8 @@ void native_buffer(int fd);
 /* ---- one operation per file: socket.c bind.c connect.c listen.c accept.c send.c recv.c shutdown.c close.c ---- */
 int sock_open(int family, int type, int protocol, const struct sock *old, struct sock *s);
 int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *len, int flags);
-int sock_connect(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len);
+int sock_connect(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len,
+		 int flags);
 ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags);
 ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags);
 int sock_take_error(const struct sock *s); /* so_error, swapped to 0; a negative errno or 0 */

@@ -48,7 +48,7 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 	size_t done = 0;
 	ssize_t r;
 
-	if (flags & (MSG_OOB | MSG_FASTOPEN))
+	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	pthread_testcancel();
 	for (;;) {
@@ -70,7 +70,31 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 	return r == -EPIPE ? sock_broken(s, flags) : r;
 }
 
-/** sendmsg(): TCP takes an address and does not look at it. */
+/* MSG_FASTOPEN: connect() and send in one, the text with the SYN if the server has a cookie for it.
+ */
+static ssize_t transmit_to(int fd, const struct sock *s, const struct sockaddr *addr,
+			   socklen_t addr_len, const struct iovec *iov, int n, size_t len,
+			   int flags)
+{
+	struct sock joined;
+	int r;
+
+	if (!(flags & MSG_FASTOPEN))
+		return transmit(fd, s, iov, n, len, flags);
+	if (addr && addr_len >= sizeof(addr->sa_family) && addr->sa_family == AF_UNSPEC)
+		return -EOPNOTSUPP;
+	if (!addr && __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) == RECORD_CONNECTED)
+		return -EISCONN;
+	r = sock_connect(fd, s, addr, addr ? addr_len : 0, flags);
+	if (r < 0)
+		return r;
+	/* connect() may have exchanged the socket. */
+	if (!fdtab_find(fd, &joined))
+		return -EBADF;
+	return transmit(fd, &joined, iov, n, len, flags & ~MSG_FASTOPEN);
+}
+
+/** sendmsg(): TCP takes an address and does not look at it, but for MSG_FASTOPEN. */
 ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags)
 {
 	size_t len;
@@ -85,7 +109,8 @@ ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int
 	r = iov_check(msg->msg_iov, msg->msg_iovlen, &len);
 	if (r < 0)
 		return r;
-	return transmit(fd, s, msg->msg_iov, (int)msg->msg_iovlen, len, flags);
+	return transmit_to(fd, s, msg->msg_name, msg->msg_namelen, msg->msg_iov,
+			   (int)msg->msg_iovlen, len, flags);
 }
 
 static ssize_t send_vector(int fd, const struct sock *s, const struct iovec *iov, int n, int flags)
@@ -98,7 +123,7 @@ static ssize_t send_vector(int fd, const struct sock *s, const struct iovec *iov
 		return retl(-EINVAL);
 	r = iov_check(iov, (size_t)n, &len);
 	if (r == 0)
-		r = transmit(fd, s, iov, n, len, flags);
+		r = transmit_to(fd, s, NULL, 0, iov, n, len, flags);
 	errno = saved;
 	return retl(r);
 }
@@ -173,6 +198,15 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCK
 		return retl(-EINVAL);
 	if (addr.__sockaddr__ && len > 0 && bad_pointer(addr.__sockaddr__))
 		return retl(-EFAULT);
+	if (flags & MSG_FASTOPEN) {
+		struct iovec iov = {(void *)buf, n};
+		struct msghdr msg = {.msg_name = (void *)addr.__sockaddr__,
+				     .msg_namelen = len,
+				     .msg_iov = &iov,
+				     .msg_iovlen = 1};
+
+		return sendmsg(fd, &msg, flags);
+	}
 	return send_bytes(fd, &s, buf, n, flags);
 }
 

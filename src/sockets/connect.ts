@@ -10,7 +10,13 @@ import {
   ENETUNREACH,
 } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
-import { RECORD, RECORD_CONNECTING, RECORD_OPEN, WAIT_CONNECTED } from '../shm/layout.ts'
+import {
+  RECORD,
+  RECORD_CONNECTED,
+  RECORD_CONNECTING,
+  RECORD_OPEN,
+  WAIT_CONNECTED,
+} from '../shm/layout.ts'
 import { LOOPBACK_V4, LOOPBACK_V6, type Address } from '../wire/address.ts'
 import { familyOf } from './bind.ts'
 import { LATER, type Call } from './calls.ts'
@@ -25,7 +31,7 @@ import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { refresh } from './transfer.ts'
 
-/** connect(2): 0, LATER (a blocking one), -EINPROGRESS, or what Linux says. */
+/** connect(2): 0, LATER (a blocking one), -EINPROGRESS, or what Linux says. The second argument is 1 for MSG_FASTOPEN. */
 export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   const to = parseSockaddr(call.data, call.length, s.get(T.FAMILY))
   if (typeof to === 'number') return to
@@ -36,17 +42,9 @@ export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   if (to.port === 0) return -ECONNREFUSED
   const placed = placeRings(ground, s)
   if (placed < 0) return placed
+  const settings = { ...tcpSettings(s), ...(call.arg[1] === 1 ? { fastOpenConnect: 1 } : {}) }
   const open = () =>
-    ground.stack.tcp.open(
-      s.local,
-      s.get(T.PORT),
-      remote,
-      to.port,
-      s.tx,
-      s.rx,
-      tcpSettings(s),
-      ground.now,
-    )
+    ground.stack.tcp.open(s.local, s.get(T.PORT), remote, to.port, s.tx, s.rx, settings, ground.now)
   let tcb = open()
   if ((tcb === -EADDRNOTAVAIL || tcb === -EADDRINUSE) && ground.reclaimPort(s.get(T.PORT)))
     tcb = open()
@@ -61,6 +59,12 @@ export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   s.set(T.PORT, ground.stack.tcp.localPort(tcb))
   s.shareName(RECORD.local, s.local, s.get(T.PORT))
   s.shareName(RECORD.peer, remote, to.port)
+  if (ground.stack.tcp.waitsForText(tcb)) {
+    // What the program writes goes with the SYN: to it the connection stands (RFC 7413).
+    s.set(T.STATE, T.CONNECTED)
+    s.share(RECORD.state, RECORD_CONNECTED)
+    return 0
+  }
   s.share(RECORD.state, RECORD_CONNECTING)
   if (call.arg[0] !== 1) {
     s.mark(T.AWAITS_PLUG)

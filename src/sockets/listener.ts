@@ -16,7 +16,7 @@ import { probe, programGone, release } from './close.ts'
 import { join } from './connect.ts'
 import type { Ground } from './ground.ts'
 import { shareNative, takeRings, watch } from './native.ts'
-import { tcpSettings, OPT_V6ONLY } from './options.ts'
+import { OPT_FASTOPEN, OPT_V6ONLY, tcpSettings } from './options.ts'
 import { newStream } from './open.ts'
 import { placeRings } from './rings.ts'
 import type { Stream } from './stream.ts'
@@ -72,6 +72,7 @@ export function established(ground: Ground, tcb: number, listener: Stream | unde
   if (s === undefined) return false
   const tcp = ground.stack.tcp
   s.options.set(listener.options)
+  s.options[OPT_FASTOPEN] = 0
   s.set(T.LISTENER, listener.index)
   s.share(RECORD.linger, listener.peek(RECORD.linger))
   if (placeRings(ground, s) < 0) {

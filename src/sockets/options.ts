@@ -9,6 +9,8 @@ import {
   type TcpSettings,
   congestionName,
   congestionNamed,
+  deferSeconds,
+  deferTimeouts,
 } from '../stack/stack.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
@@ -30,6 +32,8 @@ export const OPT_RCVBUF = 3
 export const OPT_LINGER = 4
 const OPT_MAXSEG = 35
 const OPT_CONGESTION = 37
+export const OPT_FASTOPEN = 39
+const OPT_FASTOPEN_CONNECT = 40
 
 const SO_LINGER = 13
 const SO_SNDBUF = 7
@@ -41,6 +45,10 @@ const SO_MAX_PACING_RATE = 47
 const TCP_INFO = 11
 const TCP_CONGESTION = 13
 const TCP_MAXSEG = 2
+const TCP_QUICKACK = 12
+const TCP_WINDOW_CLAMP = 10
+const TCP_FASTOPEN = 23
+const TCP_FASTOPEN_KEY = 33
 const IP_OPTIONS = 4
 const IP_MTU = 14
 
@@ -48,6 +56,9 @@ const IP_MTU = 14
 const SNDBUF_MIN = 2304
 const RCVBUF_MIN = 1152
 const BUFFER_MAX = 4 << 20
+/** Half of Linux's SOCK_MIN_RCVBUF. */
+const CLAMP_MIN = 1152
+const SOMAXCONN = 4096
 
 interface Option {
   readonly level: number
@@ -63,6 +74,8 @@ interface Option {
   readonly adjust?: (value: number) => number
   /** Can be read only. */
   readonly fixed?: true
+  /** In which states it may be set: 'idle': before connect(), 'passive': and while listening. Else -EINVAL. */
+  readonly when?: 'idle' | 'passive'
   /** Only AF_INET6 sockets have it. */
   readonly v6?: true
 }
@@ -88,11 +101,14 @@ const TABLE: Option[] = [
   { level: IPPROTO_TCP, name: 6, column: 18, kind: 'int', min: 1, max: 127, tcp: 'keepCnt' },
   { level: IPPROTO_TCP, name: 7, column: 19, kind: 'int', min: 1, max: 127, tcp: 'synCnt' },
   { level: IPPROTO_TCP, name: 8, column: 20, kind: 'int', max: 120, adjust: v => (v < 0 ? -1 : v), tcp: 'linger2' },
-  { level: IPPROTO_TCP, name: 9, column: 21, kind: 'int', min: 0 },                       // TCP_DEFER_ACCEPT
-  { level: IPPROTO_TCP, name: 10, column: 22, kind: 'int', min: 0, tcp: 'windowClamp' },  // TCP_WINDOW_CLAMP
+  { level: IPPROTO_TCP, name: 9, column: 21, kind: 'int', adjust: v => deferSeconds(deferTimeouts(v)), tcp: 'deferAccept' }, // TCP_DEFER_ACCEPT
+  { level: IPPROTO_TCP, name: 10, column: 22, kind: 'int', adjust: v => (v === 0 ? 0 : Math.max(v, CLAMP_MIN)), tcp: 'windowClamp' },  // TCP_WINDOW_CLAMP
   { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', tcp: 'quickAck' }, // TCP_QUICKACK
   { level: IPPROTO_TCP, name: 18, column: 24, kind: 'int', min: 0, tcp: 'userTimeout' },  // TCP_USER_TIMEOUT
   { level: IPPROTO_TCP, name: 25, column: 25, kind: 'int', initial: -1 },                 // TCP_NOTSENT_LOWAT
+  { level: IPPROTO_TCP, name: TCP_FASTOPEN, column: OPT_FASTOPEN, kind: 'int', min: 0, adjust: v => Math.min(v, SOMAXCONN), tcp: 'fastOpen', when: 'passive' },
+  { level: IPPROTO_TCP, name: 30, column: OPT_FASTOPEN_CONNECT, kind: 'int', min: 0, max: 1, tcp: 'fastOpenConnect', when: 'idle' }, // TCP_FASTOPEN_CONNECT
+  { level: IPPROTO_TCP, name: 34, column: 41, kind: 'int', min: 0, max: 1, tcp: 'fastOpenNoCookie', when: 'passive' }, // TCP_FASTOPEN_NO_COOKIE
   { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', adjust: v => v & 0xfc, tcp: 'tos' },              // IP_TOS
   { level: IPPROTO_IP, name: 2, column: 27, kind: 'int', min: 1, max: 255, adjust: v => (v === -1 ? 64 : v), tcp: 'ttl' }, // IP_TTL
   { level: IPPROTO_IP, name: 10, column: 28, kind: 'int', initial: 1, min: 0, max: 5 },   // IP_MTU_DISCOVER
@@ -135,6 +151,8 @@ export function setOption(ground: Ground, s: Stream, call: Call): number {
   if (level === SOL_SOCKET && name === SO_LINGER) return setLinger(s, view)
   if (level === SOL_SOCKET && name === SO_BINDTODEVICE) return setDevice(call)
   if (level === IPPROTO_TCP && name === TCP_CONGESTION) return setCongestion(ground, s, call)
+  if (level === IPPROTO_TCP && name === TCP_FASTOPEN_KEY)
+    return ground.stack.tcp.fastOpen.setKey(call.data.subarray(0, call.length)) ? 0 : -EINVAL
   if (call.length < 4 && !(call.length >= 1 && level === IPPROTO_IP)) return -EINVAL
   const value = call.length >= 4 ? view.getInt32(0, true) : call.data[0]
   if (level === SOL_SOCKET && (name === SO_SNDBUF || name === SO_SNDBUFFORCE))
@@ -144,6 +162,7 @@ export function setOption(ground: Ground, s: Stream, call: Call): number {
   const o = find(s, level, name)
   if (o === undefined || o.fixed) return -ENOPROTOOPT
   if (o.name === 26 && o.level === IPPROTO_IPV6 && s.has(T.BOUND)) return -EINVAL
+  if (!maySet(s, o, value)) return -EINVAL
   const stored = o.kind === 'flag' ? Number(value !== 0) : (o.adjust?.(value) ?? value)
   const resets = o.column === OPT_MAXSEG && stored === 0
   if (
@@ -153,6 +172,13 @@ export function setOption(ground: Ground, s: Stream, call: Call): number {
   )
     return -EINVAL
   return store(ground, s, o, stored)
+}
+
+function maySet(s: Stream, o: Option, value: number): boolean {
+  const idle = s.state === T.OPEN && !s.has(T.DEAD)
+  if (o.name === TCP_WINDOW_CLAMP && o.level === IPPROTO_TCP && value === 0) return idle
+  if (o.when === 'idle') return idle
+  return o.when !== 'passive' || idle || s.state === T.LISTENING
 }
 
 /** The socket has the value, and so has TCP, if it is something to TCP. */
@@ -232,6 +258,13 @@ export function getOption(ground: Ground, s: Stream, call: Call): number {
       call.outLength = Math.min(room, 16)
       return 0
     }
+    if (name === TCP_FASTOPEN_KEY) {
+      const key = tcp.fastOpen.getKey().subarray(0, room)
+      call.out.set(key)
+      call.outLength = key.length
+      return 0
+    }
+    if (name === TCP_QUICKACK && s.tcb >= 0) return int(tcp.option(s.tcb, 'quickAck'))
     if (name === TCP_MAXSEG && s.tcb >= 0) return int(tcp.maxSegment(s.tcb))
     if (name === TCP_MAXSEG) return int(s.options[OPT_MAXSEG] || 536)
   }

@@ -2,7 +2,7 @@
 // row of 32-bit words per record. A new thread finds every socket here as the old one left it.
 import { ABI_RECORDS } from '../shm/layout.ts'
 
-export const ROW_WORDS = 64
+export const ROW_WORDS = 80
 export const TABLE_BYTES = ABI_RECORDS * ROW_WORDS * 4
 
 /** Columns. */

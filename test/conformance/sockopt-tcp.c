@@ -136,6 +136,53 @@ CASE("TCP_DEFER_ACCEPT: a connection comes to accept() with its first text")
 	must(close(listener));
 }
 
+CASE("TCP_DEFER_ACCEPT: seconds, as timeouts of a SYN-ACK come to")
+{
+	const int seconds[][2] = {{-1, 0}, {0, 0},   {1, 1},	 {2, 3},       {4, 7},
+				  {8, 15}, {60, 63}, {100, 127}, {1000, 1087}, {100000, 29887}};
+	int fd = tcp();
+
+	for (int i = 0; i < 10; i++) {
+		set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds[i][0]);
+		equal(get_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), seconds[i][1]);
+	}
+	must(close(fd));
+}
+
+CASE("TCP_DEFER_ACCEPT: without text nobody is told")
+{
+	struct sockaddr_in where;
+	int listener = tcp_bound(&where), client;
+
+	set_int(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+	must(listen(listener, 1));
+	client = tcp_dial(&where);
+	sleep_ms(100);
+	equal(mask_now(listener), 0);
+	send_text(client, "x");
+	wait_for(listener, POLLIN);
+	must(close(client));
+	must(close(listener));
+}
+
+CASE("TCP_WINDOW_CLAMP: 1152 at least, or none; a connection keeps one")
+{
+	struct pair p = tcp_pair();
+	int fd = tcp();
+
+	set_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 1);
+	equal(get_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP), 1152);
+	set_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, -5);
+	equal(get_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP), 1152);
+	set_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0);
+	equal(get_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP), 0);
+	refuses(p.client, TCP_WINDOW_CLAMP, 0, EINVAL);
+	set_int(p.client, IPPROTO_TCP, TCP_WINDOW_CLAMP, 5000);
+	equal(get_int(p.client, IPPROTO_TCP, TCP_WINDOW_CLAMP), 5000);
+	must(close(fd));
+	close_pair(p);
+}
+
 CASE("TCP_QUICKACK can be set and asked for")
 {
 	struct pair p = tcp_pair();
@@ -143,6 +190,7 @@ CASE("TCP_QUICKACK can be set and asked for")
 	set_int(p.client, IPPROTO_TCP, TCP_QUICKACK, 1);
 	equal(get_int(p.client, IPPROTO_TCP, TCP_QUICKACK), 1);
 	set_int(p.client, IPPROTO_TCP, TCP_QUICKACK, 0);
+	equal(get_int(p.client, IPPROTO_TCP, TCP_QUICKACK), 0);
 	close_pair(p);
 }
 

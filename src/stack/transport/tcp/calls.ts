@@ -247,7 +247,9 @@ export function setOption(tcp: Tcp, tcb: Tcb, name: TcpOption, value: number, no
   return 0
 }
 
-export const option = (tcb: Tcb, name: TcpOption): number => tcb.words[tcb.at + optionWord(name)]
+/** TCP_QUICKACK is what is so now: it does not last (tcp(7)). */
+export const option = (tcb: Tcb, name: TcpOption): number =>
+  name === 'quickAck' ? Number(!tcb.has(F_PINGPONG)) : tcb.words[tcb.at + optionWord(name)]
 
 function quicken(tcp: Tcp, tcb: Tcb): void {
   tcb.unmark(F_PINGPONG)

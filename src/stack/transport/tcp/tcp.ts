@@ -36,6 +36,7 @@ import {
   F_LISTED,
   F_ORPHAN,
   F_RESET_DUE,
+  F_SYN_WAITS,
   F_USER,
   type State,
   Tcb,
@@ -311,6 +312,11 @@ export class Tcp implements Protocol {
   setOption(slot: number, name: TcpOption, value: number, now: number): number {
     const tcb = this.live(slot)
     return tcb ? calls.setOption(this, tcb, name, value, now) : -EINVAL
+  }
+
+  /** An open() whose SYN waits for the first text (TCP_FASTOPEN_CONNECT). */
+  waitsForText(slot: number): boolean {
+    return this.tcb(slot).has(F_SYN_WAITS)
   }
 
   option(slot: number, name: TcpOption): number {

@@ -7,11 +7,11 @@ import { ACK, FIN, SYN } from '../../../../src/wire/tcp.ts'
 import { HERE, Host, Inbox, Outbox, THERE } from '../../../helpers/tcp-pair.ts'
 
 /** A connection of ours from port 500 to port 80 that is in TIME-WAIT. */
-function timeWait(o: { twReuse?: number; ts?: boolean; remote?: Address } = {}) {
+function timeWait(o: { twReuse?: number; ts?: boolean; remote?: Address; port?: number } = {}) {
   const remote = o.remote ?? THERE
   const host = new Host({ tuning: { twReuse: o.twReuse ?? 1 } })
   host.clock.now = 50_000
-  const open = (port = 500) =>
+  const open = (port = o.port ?? 500) =>
     host.tcp.open(HERE, port, remote, 80, new Outbox(), new Inbox(), {}, host.now)
   const tcb = open()
   host.turn()
@@ -55,15 +55,15 @@ for (const [name, o, after, ok] of [
     t.equal(host.tcp.counters.timeWaitReused, after > 60_000 ? 0 : 1)
   })
 
-t.test(
-  'open() from any port takes a free one first, a TIME-WAIT only if there is none',
-  async t => {
-    const { host, open } = timeWait()
-    host.wait(2000)
-    t.ok(open(0) >= 0)
-    t.equal(host.tcp.counters.timeWaitReused, 0)
-    for (let port = EPHEMERAL_FIRST; port <= EPHEMERAL_LAST; port++)
-      host.tcp.ports.hold(HERE, port, false, false, 'bound')
-    t.equal(open(0), -EADDRNOTAVAIL)
-  },
-)
+t.test('open() from any port takes a TIME-WAIT only if there is no other', async t => {
+  const { host, open } = timeWait({ port: EPHEMERAL_FIRST })
+  host.wait(2000)
+  t.ok(open(0) >= 0)
+  t.equal(host.tcp.counters.timeWaitReused, 0)
+  for (let port = EPHEMERAL_FIRST + 1; port <= EPHEMERAL_LAST; port++)
+    host.tcp.ports.hold(HERE, port, false, false, 'bound')
+  const tcb = open(0)
+  t.equal(host.tcp.localPort(tcb), EPHEMERAL_FIRST)
+  t.equal(host.tcp.counters.timeWaitReused, 1)
+  t.equal(open(0), -EADDRNOTAVAIL)
+})
