@@ -66,6 +66,10 @@ export class NetCounters {
   dadLoops = 0
   /** A redirect from who is not our router for that destination. */
   redirectRefused = 0
+  mldQueriesIn = 0
+  mldReportsOut = 0
+  /** Not from the link itself, or malformed. */
+  mldInvalid = 0
   /** A router, prefix, route or redirect beyond what is kept. */
   routersFull = 0
 

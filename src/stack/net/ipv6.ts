@@ -41,6 +41,7 @@ import { type Group, type GroupFilter, Groups } from './groups.ts'
 import { Icmpv6 } from './icmpv6.ts'
 import { Ipv6Path, type Ipv6Output } from './ipv6-path.ts'
 import { LoopbackPath } from './loopback-path.ts'
+import { Mld } from './mld.ts'
 import { Ndp } from './ndp.ts'
 import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
@@ -64,6 +65,7 @@ export class Ipv6 implements Ipv6Output {
   readonly pathMtus = new PathMtus(MIN_PMTU_V6)
   readonly icmp: Icmpv6
   readonly ndp: Ndp
+  readonly mld: Mld
   readonly routers: RouterDiscovery
   readonly reassembly: Reassembly
   readonly nic: Nic
@@ -95,8 +97,19 @@ export class Ipv6 implements Ipv6Output {
       },
     )
     this.addresses.onChange = (entry, gone) => this.addressChanged(entry, gone)
-    this.groups.onChange = (group, mode, sources) =>
+    this.mld = new Mld({
+      nic,
+      addresses: this.addresses,
+      groups: this.groups,
+      counters: this.counters,
+      icmp: this.icmp,
+      messages: this.ndp.messages,
+      random,
+    })
+    this.groups.onChange = (group, mode, sources) => {
       this.groupChanged(group, mode === 'EXCLUDE' || sources.length > 0)
+      this.mld.changed(group, mode, sources)
+    }
   }
 
   /**
@@ -140,8 +153,8 @@ export class Ipv6 implements Ipv6Output {
 
   /** When run() has something to do. */
   get next(): number {
-    const { ndp, routers, addresses, routes, pathMtus, reassembly } = this
-    const soon = Math.min(ndp.next, routers.next, addresses.next, routes.next)
+    const { ndp, mld, routers, addresses, routes, pathMtus, reassembly } = this
+    const soon = Math.min(ndp.next, mld.next, routers.next, addresses.next, routes.next)
     return Math.min(soon, pathMtus.next, reassembly.next)
   }
 
@@ -150,6 +163,7 @@ export class Ipv6 implements Ipv6Output {
     this.routers.run(now)
     this.routes.run(now)
     this.pathMtus.run(now)
+    this.mld.run(now)
     this.ndp.run(now)
     this.reassembly.run(now)
   }
