@@ -9,6 +9,7 @@ import { E_CWR_DUE, E_REDUCED, E_SENDS } from './ecn-bits.ts'
 import { slowStartEnds, slowStartGrowth, startHystart } from './hystart.ts'
 import { newReno } from './newreno.ts'
 import { before, diff } from './seq.ts'
+import type { Snd } from './snd.ts'
 import { F_CWND_HELD, F_CWND_LIMITED, R_NONE, type Tcb } from './tcb.ts'
 
 /** By the number in the record. */
@@ -79,13 +80,16 @@ export function reduceSsthresh(tcb: Tcb, mss: number, now: number): void {
   if ((tcb.ecn & E_REDUCED) !== 0) return
   snd.priorCwnd = snd.cwnd
   snd.priorSsthresh = snd.ssthresh
-  snd.ssthresh = algorithm(tcb).reduce(tcb, diff(snd.max, snd.una), mss, now)
+  snd.ssthresh = algorithm(tcb).reduce(tcb, flightSize(snd), mss, now)
 }
+
+/** FlightSize. What limited transmit lets go beyond cwnd is not counted (RFC 5681 section 3.2, step 2). */
+const flightSize = (snd: Snd): number => Math.min(diff(snd.max, snd.una), snd.cwnd)
 
 /** The peer says that a router found its queue long (RFC 3168): as for a loss, but nothing is lost. */
 export function reduceOnEcho(tcb: Tcb, mss: number, now: number): void {
   const { snd } = tcb
-  snd.ssthresh = algorithm(tcb).reduce(tcb, diff(snd.max, snd.una), mss, now)
+  snd.ssthresh = algorithm(tcb).reduce(tcb, flightSize(snd), mss, now)
   snd.cwnd = Math.min(snd.cwnd, snd.ssthresh)
 }
 

@@ -74,6 +74,8 @@ function fill(tcb: Tcb, now: number): void {
   const u64 = (at: number, n: number) =>
     view.setBigInt64(at, n === Infinity ? -1n : BigInt(Math.max(0, Math.round(n))), true)
   const segments = (bytes: number) => Math.ceil(Math.max(0, bytes) / mss)
+  // A part of a segment more does not let one more go.
+  const whole = (bytes: number) => Math.max(1, Math.floor(bytes / mss))
   const since = (when: number) => (when === 0 ? 0 : now - when)
   const us = (ms: number) => ms * 1000
 
@@ -98,8 +100,8 @@ function fill(tcb: Tcb, now: number): void {
   u32(64, Math.max(0, diff(rcv.edge, rcv.nxt)))
   u32(68, us(snd.srtt))
   u32(72, us(snd.rttvar))
-  u32(76, snd.ssthresh >= 1 << 30 ? 0x7fffffff : segments(snd.ssthresh))
-  u32(80, segments(snd.cwnd))
+  u32(76, snd.ssthresh >= 1 << 30 ? 0x7fffffff : whole(snd.ssthresh))
+  u32(80, whole(snd.cwnd))
   u32(84, pathMss(tcb))
   u32(88, snd.reordering)
   u32(92, us(rcv.rtt))
