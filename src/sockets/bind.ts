@@ -6,7 +6,7 @@ import type { Address } from '../wire/address.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
 import { OPT_REUSEADDR, OPT_V6ONLY } from './options.ts'
-import { parseBindAddress } from './sockaddr.ts'
+import { bindScope, parseBindAddress } from './sockaddr.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -16,6 +16,8 @@ export function bindSocket(ground: Ground, s: Stream, call: Call): number {
   if (typeof to === 'number') return to
   if (s.state !== T.OPEN || s.has(T.BOUND)) return -EINVAL
   if (s.options[OPT_V6ONLY] !== 0 && to.address.isV4 && familyOf(s) === 6) return -EINVAL
+  const scope = bindScope(to)
+  if (scope < 0) return scope
   if (!to.address.isUnspecified && !ground.stack.isLocal(to.address)) return -EADDRNOTAVAIL
   return bindTo(ground, s, to.address, to.port)
 }

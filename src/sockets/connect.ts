@@ -26,7 +26,7 @@ import { watch } from './native.ts'
 import { OPT_V6ONLY, tcpSettings } from './options.ts'
 import { answerWaiters } from './readiness.ts'
 import { dropReceiveRing, dropSendRing, placeRings } from './rings.ts'
-import { parseSockaddr } from './sockaddr.ts'
+import { connectScope, parseSockaddr } from './sockaddr.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { refresh } from './transfer.ts'
@@ -39,6 +39,8 @@ export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   if (s.state !== T.OPEN || s.has(T.DEAD)) return -EISCONN
   const remote = to.address.isUnspecified ? loopbackLike(to.address) : to.address
   if (remote.isV4 && familyOf(s) === 6 && s.options[OPT_V6ONLY] !== 0) return -ENETUNREACH
+  const scope = connectScope(to, s.local)
+  if (scope < 0) return scope
   if (to.port === 0) return -ECONNREFUSED
   const placed = placeRings(ground, s)
   if (placed < 0) return placed

@@ -4,6 +4,7 @@ import { ReceiveRing, SendRing } from '../ring/byte-ring.ts'
 import { ADDR, RECORD, RECORD_SIZE } from '../shm/layout.ts'
 import { recordWord, type Region } from '../shm/region.ts'
 import { Address } from '../wire/address.ts'
+import { scopeIdOf } from './sockaddr.ts'
 import * as T from './table.ts'
 import { AF_INET, AF_INET6 } from '../ffi/libc.ts'
 
@@ -120,6 +121,7 @@ export class Stream {
     b[at + ADDR.family + 1] = 0
     b[at + ADDR.port] = port >> 8
     b[at + ADDR.port + 1] = port & 0xff
+    b[at + ADDR.scope_id] = v6 ? scopeIdOf(address) : 0
     const words = v6 ? [address.a, address.b, address.c, address.d] : [address.d, 0, 0, 0]
     words.forEach((w, i) => {
       b[at + ADDR.addr + 4 * i] = w >> 24
