@@ -116,11 +116,12 @@ function withoutShim(entry: string): string {
 const latin1 = (text: string) => Buffer.from(text).toString('latin1')
 
 function report(stack: StackReady, net: string, command: string): void {
-  const { addresses, routes, dns, search } = stack.obtained
+  const { addresses, routes, dns, search, lease } = stack.obtained
   const where = [stack.mac, ...addresses].join(' ')
   const lines = [
     `${command} is ${where} on ${net} (stack ${stack.stack}, ${stack.dir})`,
     ...routes.map(route => `route ${route}`),
+    ...(lease === undefined ? [] : [`leased by ${lease}`]),
     ...(dns.length > 0 ? [`name servers ${dns.join(' ')}`] : []),
     ...(search.length > 0 ? [`search ${search.join(' ')}`] : []),
   ]

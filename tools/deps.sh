@@ -19,6 +19,8 @@ need ps procps
 need ip iproute2
 need ping iputils-ping
 need tshark tshark
+need dnsmasq dnsmasq-base
+need radvd radvd
 need ethtool ethtool
 need nft nftables
 need vde_switch vde-switch

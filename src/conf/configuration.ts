@@ -47,7 +47,6 @@ const ROUTER_PATIENCE_MS = 1500
 const DHCP6_PATIENCE_MS = 3000
 /** How long the end waits for DHCPv6's servers. */
 const RELEASE_PATIENCE_MS = 2000
-const LINK_LOCAL = parseAddress('fe80::')!
 const IPV6_MIN_MTU = 1280
 
 export class Configuration {
@@ -71,7 +70,9 @@ export class Configuration {
     this.stack = stack
     this.setup = setup
     this.began = now
-    if (usesIpv6(settings)) stack.ipv6.enable(this.linkLocal)
+    // The link-local address is the MAC's in any case: who is on the link sees that anyway, and a neighbor that remembers
+    // another MAC for it could not answer.
+    if (usesIpv6(settings)) stack.ipv6.enable()
     for (const address of settings.addresses) stack.addAddress(parsePrefix(address)!)
     for (const route of memory?.routes ?? []) stack.addRoute(revived(route))
     this.waiting = settings.routes
@@ -138,7 +139,7 @@ export class Configuration {
     const waited = now - this.began
     const { routers } = this.setup.settings
     if (this.dhcp !== undefined && this.dhcp.lease === undefined)
-      return waited < DHCP_PATIENCE_MS ? 'waiting' : 'late'
+      return now - this.dhcp.since < DHCP_PATIENCE_MS ? 'waiting' : 'late'
     if (routers && !this.auto!.heard && waited < ROUTER_PATIENCE_MS) return 'waiting'
     if (this.auto?.awaitsLease && waited < DHCP6_PATIENCE_MS) return 'waiting'
     return 'ready'
@@ -146,8 +147,10 @@ export class Configuration {
 
   /** When readiness() may be another without an event. */
   readinessNext(now: number): number {
-    const waits = [ROUTER_PATIENCE_MS, DHCP6_PATIENCE_MS, DHCP_PATIENCE_MS]
-    return Math.min(...waits.map(ms => this.began + ms).filter(then => then > now))
+    const { began, dhcp } = this
+    const ends = [began + ROUTER_PATIENCE_MS, began + DHCP6_PATIENCE_MS]
+    if (dhcp !== undefined) ends.push(dhcp.since + DHCP_PATIENCE_MS)
+    return Math.min(...ends.filter(end => end > now))
   }
 
   /** Gives back what was leased; to be called until it is true. */
@@ -222,12 +225,6 @@ export class Configuration {
       expires: Infinity,
     })
     return true
-  }
-
-  private get linkLocal(): Address {
-    const { slaac } = this.setup.settings
-    const { mac } = this.stack
-    return slaac === 'stable' ? this.identify!(LINK_LOCAL, 0) : eui64(LINK_LOCAL, mac)
   }
 
   private get identify(): Identify | undefined {

@@ -20,6 +20,8 @@ export class DhcpService {
   private readonly stack: Stack
   private readonly port: UdpPort
   private readonly changed: () => void
+  /** A server's answer is waited for since then: an address that was taken delays it (RFC 2131 section 3.1, 5). */
+  since: number
   private lastConflict = -Infinity
   private releasedAt = Infinity
 
@@ -33,6 +35,7 @@ export class DhcpService {
   ) {
     this.stack = stack
     this.changed = changed
+    this.since = now
     this.port = new UdpPort(stack, 4, DHCP_CLIENT_PORT)
     this.client = new DhcpClient(setup, now, memory)
     if (this.client.lease !== undefined) this.use(this.client.lease)
@@ -83,9 +86,10 @@ export class DhcpService {
           this.port.send(action.bytes, action.src, action.dst, DHCP_SERVER_PORT)
           break
         case 'probe':
-          this.stack.probe(action.address, (free, now) =>
-            this.perform(this.client.probed(free, now)),
-          )
+          this.stack.probe(action.address, (free, now) => {
+            this.perform(this.client.probed(free, now))
+            if (!free) this.since = this.client.next
+          })
           break
         case 'bound':
           this.use(action.lease)
