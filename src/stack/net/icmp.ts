@@ -32,6 +32,7 @@ import type { NetCounters } from './counters.ts'
 import { MIN_PMTU_V4, type PathMtus } from './path-mtu.ts'
 import type { Packet, Path } from './path.ts'
 import type { Protocol } from './protocol.ts'
+import type { Redirects } from './redirects.ts'
 import { RateLimit } from './rate-limit.ts'
 
 /** Error messages have at most so many bytes, IP header included (RFC 1812 section 4.3.2.3). */
@@ -47,6 +48,7 @@ export interface IcmpGround {
   readonly counters: NetCounters
   readonly protocols: ReadonlyMap<number, Protocol>
   readonly pathMtus: PathMtus
+  readonly redirects: Redirects
   isLocal(word: number): boolean
   path(src: Address, dst: Address, protocol: number): Path | number
   random(): number
@@ -68,8 +70,9 @@ export class Icmp implements Protocol {
     const message = IcmpMessage.parse(bytes, transport, length, checksumValid)
     if (message === undefined) counters.icmpMalformed++
     else if (message.type === ICMP_ECHO) this.echo(packet, message)
-    else if (message.type === ICMP_SOURCE_QUENCH || message.type === ICMP_REDIRECT)
-      counters.icmpIgnored++ // RFC 6633; a host with one gateway has nothing to be told
+    else if (message.type === ICMP_SOURCE_QUENCH)
+      counters.icmpIgnored++ // RFC 6633
+    else if (message.type === ICMP_REDIRECT) this.ground.redirects.arrives(packet, message, now)
     else if (message.isError) this.errorArrives(message, now)
     else counters.icmpIgnored++
   }

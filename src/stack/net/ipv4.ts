@@ -44,6 +44,7 @@ import { MIN_PMTU_V4, PathMtus } from './path-mtu.ts'
 import type { DatagramPath } from './path.ts'
 import type { Protocol } from './protocol.ts'
 import { IPV4_REASSEMBLY_TIME, Reassembly, addIpv4Fragment } from './reassembly.ts'
+import { Redirects } from './redirects.ts'
 import { type Route, RouteTable, nextHop } from './route.ts'
 
 export class Ipv4 implements Ipv4Output {
@@ -58,6 +59,7 @@ export class Ipv4 implements Ipv4Output {
   readonly routes = new RouteTable()
   readonly pathMtus = new PathMtus(MIN_PMTU_V4)
   readonly groups = new Groups()
+  readonly redirects: Redirects
   readonly random: () => number
   /** An address of ours was lost to another station (RFC 5227 section 2.4(b)). */
   onLost: (address: Address, mac: Mac, now: number) => void = () => {}
@@ -70,6 +72,7 @@ export class Ipv4 implements Ipv4Output {
     this.nic = nic
     this.loopback = loopback
     this.random = random
+    this.redirects = new Redirects(this)
     this.icmp = new Icmp(this)
     this.protocols.set(IPPROTO_ICMP, this.icmp)
     this.igmp = new Igmp(this)
@@ -84,6 +87,7 @@ export class Ipv4 implements Ipv4Output {
     )
     this.addresses.onChange = (address, gone) => this.addressChanged(address, gone)
     this.arp = new Arp(nic, this.arpAddresses(), random)
+    this.arp.neighbors.onFailed = ({ address }) => this.redirects.forget(address)
     this.arp.onLost = (word, mac, now) => this.addressLost(word, mac, now)
     this.arp.onUndeliverable = (packet, now) => this.icmp.undeliverable(packet, now)
     nic.join(groupMacV4(ALL_HOSTS))
@@ -172,6 +176,12 @@ export class Ipv4 implements Ipv4Output {
     )
   }
 
+  /** Have we sent datagrams of this protocol there lately? */
+  hasPath(src: Address, dst: Address, protocol: number): boolean {
+    this.paths.keepTo(this.generation)
+    return this.paths.find(src, dst, protocol) !== undefined
+  }
+
   /** The path between two addresses for one protocol (source unspecified: any of ours); a negative errno. */
   path(src: Address, dst: Address, protocol: number): DatagramPath | number {
     if (src.equals(ANY_V4)) {
@@ -230,6 +240,7 @@ export class Ipv4 implements Ipv4Output {
         route.destination.prefixLength === prefixLength,
     )
     if (gone) this.arp.forget(address.d)
+    this.redirects.forget()
     if (gone || !entry.isAssigned) return
     this.routes.add({
       destination: { address, prefixLength },

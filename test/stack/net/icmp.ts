@@ -99,11 +99,6 @@ for (const [what, frame, counter] of [
     'icmpIgnored',
   ],
   [
-    'a redirect',
-    ipv4Frame(icmp(5, 1, ip('10.0.0.9'), ipv4Packet(DATA.subarray(0, 8))), { protocol: 1 }),
-    'icmpIgnored',
-  ],
-  [
     'source quench',
     ipv4Frame(icmp(4, 0, 0, ipv4Packet(DATA.subarray(0, 8))), { protocol: 1 }),
     'icmpIgnored',
