@@ -315,7 +315,7 @@ export class Ipv6 implements Ipv6Output {
     else this.refuse(bytes, at, length, walk, now)
   }
 
-  /** Does anybody here want what is for this packet's group? From whom is the listener's to say: routers ask here too. */
+  /** Does anybody here want what is for this packet's group? From whom is another question: routers ask here too. */
   private hears(bytes: Uint8Array, at: number): boolean {
     const { packet } = this
     packet.bytes = bytes
@@ -448,12 +448,17 @@ export class Ipv6 implements Ipv6Output {
     }
     packet.bytes = bytes
     packet.ip = at
+    const group = bytes[at + IPV6_DST] === 0xff
+    if (group && chain.protocol !== IPPROTO_ICMPV6 && !this.groups.wants(packet)) {
+      counters.broadcast++
+      return
+    }
     packet.transport = at + chain.offset
     packet.length = total - chain.offset
     packet.checksumValid = checksumValid
     packet.loopback = loopback
     packet.fragmented = fragmented
-    packet.group = bytes[at + IPV6_DST] === 0xff
+    packet.group = group
     protocol.arrives(packet, now)
   }
 }
