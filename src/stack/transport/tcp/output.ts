@@ -108,7 +108,10 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (burst < 0) return false
   const last = snd.max
   const room = sendNew(tcp, tcb, length, mss, burst, now)
-  if (snd.max !== last) validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
+  // Whatever stopped us, pacing too: cwnd is the limit if it is full.
+  if (pipe(tcb) + mss > snd.cwnd) tcb.mark(F_CWND_HELD)
+  if (snd.max !== last || tcb.has(F_CWND_HELD))
+    validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
   return room
 }
 

@@ -120,3 +120,20 @@ t.test('TCP_INFO: pacing_rate and max_pacing_rate', async t => {
   t.equal(view.getBigUint64(104, true), 123_456n)
   t.equal(view.getBigUint64(112, true), 123_456n)
 })
+
+for (const segments of [2, 3, 10])
+  t.test(
+    `a cwnd of ${segments} segments that is full grows, though pacing stops us too`,
+    async t => {
+      const pair = new Pair({ seed: 1, delay: 20 }, { checksums: false, tuning: { pacing: true } })
+      const flow = new Flow(pair, { congestion: congestionNamed('reno') })
+      flow.during(500)
+      flow.snd.cwnd = segments * 1448
+      flow.snd.ssthresh = flow.snd.cwnd
+      flow.during(200) // what was in flight
+      const before = flow.snd.cwnd
+      flow.during(2000)
+      const grown = (flow.snd.cwnd - before) / 1448
+      t.ok(grown > 30 && grown < 51, `by ${grown} segments in 50 round trips`)
+    },
+  )
