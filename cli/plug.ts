@@ -69,7 +69,9 @@ export async function plug(args: string[]): Promise<void> {
     report(tell, vnls, cable, plugs)
     cable.close()
     lost.close()
-    plugs[side] = await reopen(openers[side], () => ended)
+    const again = await reopen(openers[side], () => ended)
+    if (again === undefined) return
+    plugs[side] = again
     cable = new PatchCable(plugs[0], plugs[1], clock)
   }
   report(tell, vnls, cable, plugs)
@@ -99,15 +101,16 @@ const open = (vnl: string): PlugOpener =>
   })
 
 /** A switch that was killed is started again by the first who needs it. */
-async function reopen(opener: PlugOpener, ended: () => boolean): Promise<Plug> {
-  for (;;) {
+async function reopen(opener: PlugOpener, ended: () => boolean): Promise<Plug | undefined> {
+  while (!ended()) {
     try {
       return buildPlug(await opener.open(), clock)
     } catch (error) {
-      if (!(error instanceof UserError) || ended()) throw error
+      if (!(error instanceof UserError)) throw error
       await delay(RETRY_MS)
     }
   }
+  return undefined
 }
 
 function report(tell: (line: string) => void, vnls: string[], cable: PatchCable, plugs: Plug[]) {

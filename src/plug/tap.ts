@@ -43,8 +43,9 @@ const FRAME = HEADER + VNET_HEADER
 /** The interface that a VNL names. */
 export function tapName(vnl: Vnl): string {
   if (vnl.options.length > 0) refuse(vnl.text, `a tap has no option "${vnl.options[0][0]}"`)
-  if (!/^[^\s/:]{1,15}$/.test(vnl.address) || vnl.address === '.' || vnl.address === '..')
-    refuse(vnl.text, "an interface's name has 1 to 15 characters, none of them a space, / or :")
+  // To the kernel "%d" means any number.
+  if (!/^[^\s/:%]{1,15}$/.test(vnl.address) || vnl.address === '.' || vnl.address === '..')
+    refuse(vnl.text, "an interface's name has 1 to 15 characters, none of them a space, /, : or %")
   return vnl.address
 }
 

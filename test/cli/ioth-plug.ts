@@ -250,6 +250,20 @@ t.test('different MTUs: segments are cut for the smaller one', { skip }, async t
   await stop(t, cable)
 })
 
+/** What tshark says of the frames that pass a filter, a line each. */
+async function dissect(t: Test, file: string, filter: string, ...fields: string[]) {
+  const checks = ['ip', 'tcp', 'udp'].flatMap(p => ['-o', `${p}.check_checksum:TRUE`])
+  const { status, stdout, stderr } = await execute('tshark', ['-r', file, ...checks, '-Y', filter, ...fields]) // prettier-ignore
+  t.equal(status, 0, stderr)
+  return stdout.trim().split('\n').filter(Boolean)
+}
+
+/** No frame is malformed, or has a bad checksum. */
+async function isSound(t: Test, file: string): Promise<void> {
+  const bad = ['ip', 'tcp', 'udp', 'icmp', 'icmpv6'].map(p => `${p}.checksum.status == "Bad"`)
+  t.same(await dissect(t, file, `_ws.malformed || ${bad.join(' || ')}`), [])
+}
+
 t.test('pcap://: what tshark sees is whole', { skip }, async t => {
   const file = `${t.testdir()}/x.pcap`
   const { A, B, cable } = await hosts(t, `pcap://${file}{TAP}`)
@@ -257,19 +271,12 @@ t.test('pcap://: what tshark sees is whole', { skip }, async t => {
   await transfer(t, inside(B), inside(A), 'fd09::1', 1_000_000)
   await ping(A, '-c 1 10.9.0.2')
   await stop(t, cable)
-  const checks = ['ip', 'tcp', 'udp'].flatMap(p => ['-o', `${p}.check_checksum:TRUE`])
-  const dissect = async (filter: string, ...fields: string[]) => {
-    const { status, stdout, stderr } = await execute('tshark', ['-r', file, ...checks, '-Y', filter, ...fields]) // prettier-ignore
-    t.equal(status, 0, stderr)
-    return stdout.trim().split('\n').filter(Boolean)
-  }
-  const bad = 'ip.checksum.status == "Bad" || tcp.checksum.status == "Bad" || udp.checksum.status == "Bad" || icmp.checksum.status == "Bad"' // prettier-ignore
-  t.same(await dissect(`_ws.malformed || ${bad}`), [])
-  const lengths = await dissect('tcp', '-T', 'fields', '-e', 'frame.len')
+  await isSound(t, file)
+  const lengths = await dissect(t, file, 'tcp', '-T', 'fields', '-e', 'frame.len')
   t.ok(lengths.length > 1400, `${lengths.length} segments`)
   t.ok(Math.max(...lengths.map(Number)) <= 1514)
-  t.same(await dissect('tcp.analysis.lost_segment || tcp.analysis.out_of_order'), [])
-  t.ok((await dissect('icmp')).length >= 2)
+  t.same(await dissect(t, file, 'tcp.analysis.lost_segment || tcp.analysis.out_of_order'), [])
+  t.ok((await dissect(t, file, 'icmp')).length >= 2)
 })
 
 t.test('an interface that is deleted ends it, with one sentence', { skip }, async t => {
@@ -308,18 +315,21 @@ t.test(
   },
 )
 
-t.test('our stack directly on a tap', { skip }, async t => {
+t.test('our stack directly on a tap, and what a capture has of it', { skip }, async t => {
   const env = runtime(t)
   const tap = makeTap(t)
-  const us = ours(t, env, '10.9.0.1', `tap://${tap}`)
+  const file = `${t.testdir()}/z.pcap`
+  const us = ours(t, env, '10.9.0.1', `pcap://${file}{tap://${tap}}`)
   const receiver = us('recv', '10.9.0.1', '5001')
   await receiver.says(/ready/)
   const B = new Namespace(t)
   B.adopt(tap, '10.9.0.2/24')
-  const sender = inside(B)('send', '10.9.0.1', '5001', '50000000', '1')
+  const sender = inside(B)('send', '10.9.0.1', '5001', '5000000', '1')
   const [sent, received] = await Promise.all([sender.ends(60_000), receiver.ends(60_000)])
   t.equal(sent.status, 0, sent.stderr)
   t.equal(received.stdout.split(' ').at(-1), sent.stdout.split(' ').at(-1))
+  await until('the capture', 10_000, () => statSync(file).size > 5_000_000)
+  await isSound(t, file)
 })
 
 t.test('our stacks behind faulty links, each its own, and a capture', async t => {

@@ -3,6 +3,7 @@ import t from 'tap'
 
 import { UserError } from '../../src/base/user-error.ts'
 import type { Network } from '../../src/plug/network.ts'
+import { random } from '../helpers/random.ts'
 import { buildPlug, plugOpener, portOf } from '../../src/plug/open.ts'
 
 const joined: string[] = []
@@ -47,15 +48,30 @@ for (const [vnl, why] of [
   ['pcap://{null://}', 'a file is wanted (pcap:///tmp/x.pcap{switch://lab})'],
   ['pcap:///tmp/x[snap=0]{null://}', '"snap=0" makes no sense (snap=96, 262144 at most)'],
   ['pcap:///tmp/x[swap=1]{null://}', 'no such option "swap" (snap)'],
-  ['tap://', "an interface's name has 1 to 15 characters, none of them a space, / or :"],
-  ['tap://0123456789abcdef', "an interface's name has 1 to 15 characters, none of them a space, / or :"], // prettier-ignore
-  ['tap://a b', "an interface's name has 1 to 15 characters, none of them a space, / or :"],
+  ['tap://', "an interface's name has 1 to 15 characters, none of them a space, /, : or %"],
+  ['tap://0123456789abcdef', "an interface's name has 1 to 15 characters, none of them a space, /, : or %"], // prettier-ignore
+  ['tap://tap%d', "an interface's name has 1 to 15 characters, none of them a space, /, : or %"],
+  ['tap://a b', "an interface's name has 1 to 15 characters, none of them a space, /, : or %"],
   ['tap://x[mtu=3]', 'a tap has no option "mtu"'],
   ['tap://x{null://}', 'a tap wraps no other plug'],
 ] as const)
   t.test(`plugOpener() of "${vnl}" is refused`, async t =>
     t.equal(await told(() => plugOpener(vnl, context)), `Cannot open plug "${vnl}": ${why}`),
   )
+
+t.test('seed 9: whatever a VNL says, it is opened or refused in one sentence', async t => {
+  const next = random(9)
+  const pieces = 'switch:// tap:// null:// fault:// pcap:// x:// { } { } [ ] / , = % + . lab tap0 delay=1 loss=2 seed=3 rate=1g in.dup=4 snap=9 é \0 \n'.split(' ') // prettier-ignore
+  let [opened, refused] = [0, 0]
+  for (let i = 0; i < 20_000; i++) {
+    const text = Array.from({ length: next() % 8 }, () => pieces[next() % pieces.length]).join('')
+    const said = await told(() => plugOpener(text, context))
+    if (said === 'nothing') opened++
+    else if (said.startsWith('Cannot open plug "')) refused++
+    else t.fail(said)
+  }
+  t.ok(opened > 50 && refused > 10_000, `${opened} opened, ${refused} refused`)
+})
 
 t.test('a file that cannot be made is named', async t => {
   const vnl = 'pcap:///no/such/dir/x{null://}'

@@ -149,11 +149,9 @@ t.test('no room: frames stay where they came from, and go when there is some', a
   // The doorbell rings on: nobody may be kept awake by it.
   libc.eventfdSignal(a.fd)
   const start = performance.now()
-  const cpu = process.cpuUsage()
   cable.run(100)
   t.ok(performance.now() - start >= 99)
-  const { user, system } = process.cpuUsage(cpu)
-  t.ok((user + system) / 1000 < 60, `${(user + system) / 1000} ms of work in 100`)
+  t.ok(a.woken < 5, `woken ${a.woken} times`)
   t.equal(b.sink.sent.length, 2)
   t.equal(a.coming.length, 3)
   b.sink.room = Infinity
@@ -167,10 +165,9 @@ t.test('both ways without room: it looks again soon, and does not spin', async t
   a.sink.room = b.sink.room = 0
   a.coming.push(plain(60))
   b.coming.push(plain(60))
-  const cpu = process.cpuUsage()
+  for (const { fd } of [a, b]) libc.eventfdSignal(fd)
   cable.run(50)
-  const { user, system } = process.cpuUsage(cpu)
-  t.ok((user + system) / 1000 < 40, `${(user + system) / 1000} ms of work in 50`)
+  t.ok(a.woken > 0 && a.woken < 60, `woken ${a.woken} times`)
   a.sink.room = b.sink.room = 1
   cable.run(3)
   t.same([a.sink.sent.length, b.sink.sent.length], [1, 1])
