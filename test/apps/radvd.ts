@@ -104,12 +104,7 @@ t.test(
     )
     await lab.obtained(program)
     t.equal(await source(program, 'fd07::9'), 'fd07::ff:fe00:707')
-    t.equal(
-      await source(program, 'fd99::9'),
-      await source(program, 'fd99::9'),
-      'through the router',
-    )
-    t.match(await source(program, 'fd99::9'), /^fd0[78]::ff:fe00:707$/)
+    t.equal(await source(program, 'fd99::9'), 'fd07::ff:fe00:707', 'through the router')
     router.signal('SIGTERM')
     await router.ends()
     // Its last word is that it is no router any more.
