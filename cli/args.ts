@@ -16,6 +16,7 @@ import {
   type Settings,
 } from '../src/conf/settings.ts'
 import { parseConfString } from '../src/conf/string.ts'
+import { parseTuning, tuningForms } from '../src/conf/tcp-tuning.ts'
 import { absoluteVnl } from '../src/plug/vnl.ts'
 import { Failure } from './exit.ts'
 
@@ -25,6 +26,17 @@ export interface RunArgs {
   verbose: boolean
   /** Where in the arguments the command begins. */
   command: number
+}
+
+/** The keys of --tcp, as many in a line as there is room for. */
+function tuningLines(): string {
+  const lines = ['']
+  for (const form of tuningForms()) {
+    const line = lines[lines.length - 1]
+    if (line.length + form.length > 70) lines.push(form)
+    else lines[lines.length - 1] = line === '' ? form : `${line}  ${form}`
+  }
+  return lines.map(line => `${' '.repeat(28)}${line}`).join('\n')
 }
 
 export const USAGE = `usage: ioth-run [OPTION]... [--] COMMAND [ARGUMENT]...
@@ -39,6 +51,8 @@ Runs COMMAND as an Internet node of its own, on a virtual network.
   --route ROUTE           "PREFIX [via GATEWAY] [metric N]", "default via …"; may be repeated
   --gateway ADDRESS       the router to everywhere else; may be repeated, for each family
   --mtu BYTES             the largest packet, where it is not to be the link's
+  --tcp KEY=VALUE,...     how its connections differ from Linux's defaults; may be repeated:
+${tuningLines()}
   --name NAME             its host name, which DHCP servers are told
   --conf STRING           such options in VirtualSquare's words: "ip=10.0.0.5,gw=10.0.0.1", "auto"
   --mac ADDRESS           its Ethernet address (made up unless given)
@@ -57,6 +71,7 @@ const options = {
   route: { type: 'string', multiple: true },
   gateway: { type: 'string', multiple: true },
   mtu: { type: 'string' },
+  tcp: { type: 'string', multiple: true },
   name: { type: 'string' },
   conf: { type: 'string', multiple: true },
   mac: { type: 'string' },
@@ -85,13 +100,14 @@ export function parseRunArgs(args: string[]): RunArgs | 'help' | 'version' {
 function configuration(values: Values): Omit<RunArgs, 'command'> {
   const conf = values.conf === undefined ? undefined : parseConfString(values.conf.join('\n'))
   const settings = conf?.settings ?? noSettings()
-  const each = (name: 'ip' | 'ip6' | 'route' | 'gateway', take: Take) => {
+  const each = (name: Multiple, take: Take) => {
     for (const value of values[name] ?? []) take(`--${name} "${value}"`, value)
   }
   each('ip', (what, value) => settings.addresses.push(parseOwnAddress(what, value)))
   each('ip6', (what, value) => takeIp6(settings, what, value))
   each('route', (what, value) => settings.routes.push(parseRoute(what, value)))
   each('gateway', (what, value) => settings.routes.push(defaultRoute(parseRouter(what, value))))
+  each('tcp', (what, value) => Object.assign(settings.tcp, parseTuning(what, value)))
   const once = <T>(name: 'mac' | 'name' | 'mtu', parse: (what: string, value: string) => T) => {
     const value = values[name]
     return value === undefined ? undefined : parse(`--${name} "${value}"`, value)
@@ -118,6 +134,7 @@ interface Values {
   route?: string[]
   gateway?: string[]
   mtu?: string
+  tcp?: string[]
   name?: string
   conf?: string[]
   mac?: string
@@ -159,8 +176,8 @@ function take(values: Values, name: Name, rawName: string, value: string | undef
   else values[name as 'mac'] = value
 }
 
-const isMultiple = (name: Name): name is 'ip' | 'ip6' | 'route' | 'gateway' | 'conf' =>
-  'multiple' in options[name]
+type Multiple = 'ip' | 'ip6' | 'route' | 'gateway' | 'tcp' | 'conf'
+const isMultiple = (name: Name): name is Multiple => 'multiple' in options[name]
 
 const examples = {
   ip: '--ip 10.0.0.5',
@@ -168,6 +185,7 @@ const examples = {
   route: '--route "10.1.0.0/16 via 10.0.0.1"',
   gateway: '--gateway 10.0.0.1',
   mtu: '--mtu 1400',
+  tcp: '--tcp cc=cubic,rmem=4m',
   name: '--name www.example.org',
   conf: '--conf auto',
   mac: '--mac 02:00:00:00:00:05',

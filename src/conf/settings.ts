@@ -12,6 +12,7 @@ import {
 } from '../wire/address-text.ts'
 import { isName } from '../wire/domain-name.ts'
 import { formatMac, parseMac as macOf } from '../wire/mac.ts'
+import type { Tuning } from './tcp-tuning.ts'
 
 export interface RouteSettings {
   /** `A/LEN` */
@@ -39,6 +40,7 @@ export interface Settings {
   /** 'routers': if, and as, a router says. */
   dhcp6: 'no' | 'routers' | 'yes'
   mtu: number | undefined
+  tcp: Tuning
   dns: string[]
   search: string[]
 }
@@ -53,6 +55,7 @@ export const noSettings = (): Settings => ({
   slaac: undefined,
   dhcp6: 'no',
   mtu: undefined,
+  tcp: {},
   dns: [],
   search: [],
 })

@@ -80,7 +80,7 @@ class StackThread {
           mac: parseMac(data.mac)!,
           addresses: [],
           random: fillRandom,
-          tcp: { memory: data.tcbs, capacity, user },
+          tcp: { memory: data.tcbs, capacity, user, tuning: data.settings.tcp },
         }),
     })
     this.#stack = this.#sockets.ground.stack
