@@ -505,6 +505,8 @@ export interface Faults {
   /** One-way delay, ms, and how much more at random. */
   delay?: number
   jitter?: number
+  /** Share of packets that are not delayed, and so overtake those that are (netem's reorder). */
+  reorder?: number
   /** Share of open() calls that find no room. */
   noRoom?: number
   /**
@@ -638,7 +640,8 @@ export class Pair {
       const copy = bytes.slice()
       if (this.next() < (f.corrupt ?? 0))
         copy[Math.floor(this.next() * copy.length)] ^= 1 << Math.floor(this.next() * 8)
-      const at = through + (f.delay ?? 1) + this.next() * (f.jitter ?? 0)
+      const hurried = f.reorder !== undefined && this.next() < f.reorder
+      const at = hurried ? through : through + (f.delay ?? 1) + this.next() * (f.jitter ?? 0)
       this.insert({ at, bytes: copy, tos, to, src: path.src, dst: path.dst })
     }
   }

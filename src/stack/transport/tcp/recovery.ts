@@ -114,9 +114,8 @@ export function onTimeout(tcb: Tcb, mss: number, now: number): void {
   if (!tcb.has(F_SACK)) snd.sacked = 0
   // Once for each window of text.
   if (first || !after(snd.recover, snd.una) || (snd.recovery === R_LOSS && snd.retries === 0)) {
-    if (first) snd.resentAt = 0
     reduceSsthresh(tcb, mss, now)
-    mayBeUndone(tcb)
+    mayBeUndone(tcb, first)
   }
   for (let i = flight.first(tcb); i < flight.last(tcb); i++)
     if (i === flight.first(tcb) || flight.time(tcb, i) + snd.rackRtt <= now) flight.markLost(tcb, i)
@@ -158,9 +157,8 @@ export function resendSynText(tcb: Tcb, now: number): void {
 function enterRecovery(tcp: Tcp, tcb: Tcb, mss: number, now: number): void {
   const { snd } = tcb
   tcp.counters.fastRecoveries++
-  if (snd.recovery === R_NONE) snd.resentAt = 0
   reduceSsthresh(tcb, mss, now)
-  mayBeUndone(tcb)
+  mayBeUndone(tcb, snd.recovery === R_NONE)
   startReduction(tcb)
   snd.recover = snd.max
   snd.recovery = R_FAST

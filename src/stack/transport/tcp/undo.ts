@@ -8,13 +8,17 @@ import { type Seq, after } from './seq.ts'
 import type { Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 
-/** cwnd was reduced; what is sent again from now on may prove needless. */
-export function mayBeUndone(tcb: Tcb): void {
+/**
+ * cwnd was reduced, for the `first` time since all was well; what is sent again from now on may prove needless. What went
+ * again before and is still on its way counts as well: an answer to it must not be taken for one to an original.
+ */
+export function mayBeUndone(tcb: Tcb, first: boolean): void {
   const { snd } = tcb
   snd.undo = 1
   snd.undoFrom = snd.una
   snd.undoBytes = flight.againLength(tcb)
   snd.undoArmed = snd.undoBytes > 0 ? 1 : 0
+  if (first && snd.undoArmed === 0) snd.resentAt = 0
 }
 
 /** `n` bytes have gone again. */
