@@ -3,8 +3,7 @@
 //
 // A run is where it ends, its state and when it was sent (last, if more than once); it begins where the one before it
 // ends, the first at SND.UNA. Text that goes within a 64th of a round trip is one run, with the time of its first byte:
-// so a window of any size, in segments of any size, is some 64 runs, and a time is wrong by less than RACK's smallest
-// reordering window. The runs [RUN_FIRST, RUN_LAST) of a fixed array are in use, so that taking them off the front moves
+// so a window of any size, in segments of any size, is some 64 runs, and a round trip looks longer by a 64th at most. The runs [RUN_FIRST, RUN_LAST) of a fixed array are in use, so that taking them off the front moves
 // nothing; a run is split or joined by moving the shorter side.
 //
 // A peer decides with its SACK blocks how many runs there are, so the number is bounded and so is every walk. With no
@@ -14,7 +13,7 @@
 import * as L from './layout.ts'
 import { news } from './news.ts'
 import { type Seq, add, after, before, diff } from './seq.ts'
-import type { Tcb } from './tcb.ts'
+import { R_NONE, type Tcb } from './tcb.ts'
 
 /** The peer holds it. */
 export const SACKED = 1
@@ -223,7 +222,8 @@ export function rebuild(tcb: Tcb, now: number): void {
   if (snd.una !== snd.max) sent(tcb, snd.max, now)
 }
 
-const grain = (tcb: Tcb): number => tcb.snd.srtt / GRAIN
+/** While text goes again, too, which went first must be known exactly. */
+const grain = (tcb: Tcb): number => (tcb.snd.recovery === R_NONE ? tcb.snd.srtt / GRAIN : 0)
 
 /** [from, to) of run `i` has arrived, which was or was not known before. */
 function take(tcb: Tcb, i: number, from: Seq, to: Seq): void {

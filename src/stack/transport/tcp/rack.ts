@@ -77,6 +77,14 @@ export function widenWindow(tcb: Tcb, now: number): void {
   snd.reorderPersist = PERSIST
 }
 
+/** What was taken as lost arrived: the window is far too small. Where it begins as a quarter of very little, steps are, too. */
+export function doubleWindow(tcb: Tcb, now: number): void {
+  const { snd } = tcb
+  snd.widenedAt = now
+  snd.reorderSteps = Math.min(MAX_STEPS, 2 * snd.reorderSteps)
+  snd.reorderPersist = PERSIST
+}
+
 /** A recovery is over: after some of them the window is as small as it was. */
 export function narrowWindow(tcb: Tcb): void {
   const { snd } = tcb

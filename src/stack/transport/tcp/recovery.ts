@@ -9,6 +9,7 @@ import { reduceCwnd, startReduction } from './prr.ts'
 import {
   DUP_THRESH,
   detectLoss,
+  doubleWindow,
   narrowWindow,
   noteReordering,
   resetRack,
@@ -171,7 +172,9 @@ function enterRecovery(tcp: Tcp, tcb: Tcb, mss: number, now: number): void {
 function inFastRecovery(tcp: Tcp, tcb: Tcb, advanced: boolean): void {
   const { snd } = tcb
   const over = !before(snd.una, snd.recover)
-  if ((advanced && answersOriginal(tcb)) || allDuplicated(tcb)) {
+  const original = advanced && answersOriginal(tcb)
+  if (original || allDuplicated(tcb)) {
+    if (original) doubleWindow(tcb, news.now)
     undo(tcp, tcb)
     flight.unmarkLost(tcb)
   } else if (over) snd.cwnd = snd.ssthresh
