@@ -38,11 +38,11 @@ export class Drain implements ReceiveBuffer {
 /** A connection from pair.a to pair.b that sends for ever. */
 export class Flow {
   readonly pair: Pair
-  readonly source: Endless
+  readonly source: SendBuffer
   readonly drain = new Drain()
   readonly tcb: number
 
-  constructor(pair: Pair, settings: Partial<TcpSettings> = {}, source = new Endless()) {
+  constructor(pair: Pair, settings: Partial<TcpSettings> = {}, source: SendBuffer = new Endless()) {
     this.pair = pair
     this.source = source
     pair.b.user.established = slot => {

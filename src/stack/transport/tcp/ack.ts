@@ -5,6 +5,7 @@ import { finAcknowledged } from './closing.ts'
 import { effectiveMss, tsClock } from './emit.ts'
 import * as flight from './flight.ts'
 import { news } from './news.ts'
+import { noteDelivery } from './rate.ts'
 import { onAck } from './recovery.ts'
 import { backedOff, sample } from './rtt.ts'
 import { takeSacks } from './sack.ts'
@@ -64,6 +65,7 @@ function takeNews(
   news.begin(tcb, seg, now)
   if (sacks) takeSacks(tcb, seg, mss)
   onAck(tcp, tcb, seg, 0, duplicate, mss, now)
+  noteDelivery(tcb, news.delivered, mss, now)
 }
 
 /** SND.WND, unless the segment is older than the one it is from. True: it is another. */
@@ -113,6 +115,7 @@ function advance(
   const mss = effectiveMss(tcb)
   if (sacks) takeSacks(tcb, seg, mss)
   onAck(tcp, tcb, seg, acked, false, mss, now)
+  noteDelivery(tcb, news.delivered, mss, now)
   if (done) snd.reorderAt = Infinity
   armProbe(tcb, mss, now)
   if (text > 0) {
@@ -127,15 +130,14 @@ function advance(
 /** RFC 6298 section 3; RFC 7323 section 4 for text that was sent more than once. */
 function measure(tcb: Tcb, seg: Segment, now: number): void {
   const { snd } = tcb
-  const timed = tcb.has(F_TIMED)
-  const stamped = tcb.has(F_TIMESTAMPS) && seg.options.timestamps && seg.options.tsEcr !== 0
-  const r = stamped ? (tsClock(tcb, now) - seg.options.tsEcr) | 0 : -1
-  snd.ackRtt = r >= 0 ? Math.max(r, 1) : 0
-  if (timed && !before(seg.ack, snd.rttSeq)) {
+  if (tcb.has(F_TIMED)) {
+    if (before(seg.ack, snd.rttSeq)) return
     tcb.unmark(F_TIMED)
-    snd.ackRtt = Math.max(now - snd.rttAt, 0.001)
-    sample(tcb, snd.ackRtt)
-  } else if (!timed && r >= 0) sample(tcb, snd.ackRtt)
+    return sample(tcb, now - snd.rttAt)
+  }
+  if (!tcb.has(F_TIMESTAMPS) || !seg.options.timestamps || seg.options.tsEcr === 0) return
+  const r = (tsClock(tcb, now) - seg.options.tsEcr) | 0
+  if (r >= 0) sample(tcb, Math.max(r, 1))
 }
 
 /** A send buffer that holds less than two windows lets the path run dry while the program writes. */

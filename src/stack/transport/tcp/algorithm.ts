@@ -4,6 +4,9 @@ import type { Tcb } from './tcb.ts'
 /** No cwnd is larger: windows end at 2^30. */
 export const CWND_MAX = 1 << 30
 
+/** The largest number that is one's in the record: a constant, for those that congestion.ts is built on. */
+export const CONGESTION_LAST = 1
+
 export interface Algorithm {
   /** Linux's name for it: TCP_CONGESTION. */
   readonly name: string

@@ -30,13 +30,13 @@ export function startHystart(snd: Snd): void {
   snd.cssRounds = 0
 }
 
-/** An acknowledgment of `acked` bytes came, after snd.ackRtt ms (0: unknown). True: slow start is over. */
-export function slowStartEnds(snd: Snd, acked: number, mss: number): boolean {
+/** An acknowledgment of `acked` bytes came, `rtt` ms (0: unknown) after they had been sent. True: slow start is over. */
+export function slowStartEnds(snd: Snd, acked: number, mss: number, rtt: number): boolean {
   if (snd.roundSamples === BEGINS) {
     snd.windowEnd = snd.nxt
     snd.roundSamples = 0
   }
-  if (snd.ackRtt > 0) sampleRound(snd, acked, mss)
+  if (rtt > 0) sampleRound(snd, acked, mss, rtt)
   return !before(snd.una, snd.windowEnd) && roundEnds(snd)
 }
 
@@ -44,8 +44,7 @@ export function slowStartEnds(snd: Snd, acked: number, mss: number): boolean {
 export const slowStartGrowth = (snd: Snd, acked: number): number =>
   snd.cssBaseline === 0 ? acked : Math.ceil(acked / CSS_GROWTH_DIVISOR)
 
-function sampleRound(snd: Snd, acked: number, mss: number): void {
-  const rtt = snd.ackRtt
+function sampleRound(snd: Snd, acked: number, mss: number, rtt: number): void {
   if (snd.roundMinRtt === 0 || rtt < snd.roundMinRtt) snd.roundMinRtt = rtt
   snd.roundSamples += Math.max(1, Math.min(Math.floor(acked / (2 * mss)), N_RTT_SAMPLE / 2))
   if (snd.roundSamples < N_RTT_SAMPLE) return

@@ -1,9 +1,10 @@
 // struct tcp_info (linux/tcp.h), as getsockopt(TCP_INFO) fills it: native byte order, here little-endian.
-import { E_ECHOES, E_SEEN, E_SENDS } from './ecn-bits.ts'
+import { E_ECHOES, E_REDUCED, E_SEEN, E_SENDS } from './ecn-bits.ts'
 import { effectiveMss, pathMss } from './emit.ts'
 import { againLength } from './flight.ts'
 import { diff } from './seq.ts'
 import { pacingRate } from './pacing.ts'
+import { RATE_SHORT } from './rate.ts'
 import {
   F_SACK,
   F_SCALING,
@@ -17,6 +18,8 @@ import {
 import { unsent } from './calls.ts'
 
 export const TCP_INFO_LENGTH = 248
+/** In byte 7. */
+const TCPI_RATE_APP_LIMITED = 1
 const TCPI_OPT_TIMESTAMPS = 1
 const TCPI_OPT_SACK = 2
 const TCPI_OPT_WSCALE = 4
@@ -25,6 +28,7 @@ const TCPI_OPT_ECN_SEEN = 16
 const TCPI_OPT_SYN_DATA = 32
 const CA_OPEN = 0
 const CA_DISORDER = 1
+const CA_CWR = 2
 const CA_RECOVERY = 3
 const CA_LOSS = 4
 const LISTEN = 10
@@ -85,6 +89,7 @@ function fill(tcb: Tcb, now: number): void {
   u8(4, snd.backoff)
   u8(5, options(tcb))
   u8(6, snd.windShift | (rcv.windShift << 4))
+  scratch[7] |= (snd.rateState & RATE_SHORT) !== 0 ? TCPI_RATE_APP_LIMITED : 0
   u32(8, us(snd.rto))
   u32(12, us(40))
   u32(16, mss)
@@ -117,8 +122,8 @@ function fill(tcb: Tcb, now: number): void {
   u32(148, us(snd.minRtt))
   u32(152, tcb.dataSegsIn)
   u32(156, tcb.dataSegsOut)
-  u64(160, deliveryRate(tcb))
-  u32(192, segments(snd.bytesAcked + snd.sacked))
+  u64(160, 1000 * snd.deliveryRate)
+  u32(192, segments(snd.delivered))
   u32(196, snd.deliveredCe)
   u64(200, snd.bytesSent)
   u64(208, snd.bytesRetrans)
@@ -133,6 +138,7 @@ function fill(tcb: Tcb, now: number): void {
 function congestionState(tcb: Tcb): number {
   if (tcb.snd.recovery === R_LOSS) return CA_LOSS
   if (tcb.snd.recovery === R_FAST) return CA_RECOVERY
+  if ((tcb.ecn & E_REDUCED) !== 0) return CA_CWR
   return tcb.snd.sacked > 0 || tcb.snd.dupAcks > 0 ? CA_DISORDER : CA_OPEN
 }
 
@@ -143,7 +149,3 @@ const options = (tcb: Tcb): number =>
   (tcb.has(F_SACK) ? TCPI_OPT_SACK : 0) |
   (tcb.has(F_SCALING) ? TCPI_OPT_WSCALE : 0) |
   (tcb.has(F_SYN_DATA) ? TCPI_OPT_SYN_DATA : 0)
-
-/** Bytes a second: what a window in a round trip makes. */
-const deliveryRate = (tcb: Tcb): number =>
-  tcb.snd.srtt === 0 ? 0 : (Math.min(tcb.snd.cwnd, tcb.snd.wnd) * 1000) / tcb.snd.srtt

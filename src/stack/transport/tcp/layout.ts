@@ -67,6 +67,9 @@ export const TOS = word()
 export const TTL = word()
 export const TCLASS = word()
 export const HOPS = word()
+/** Delivery rate. */
+export const RATE_STATE = word()
+export const RATE_END = word()
 /** Pacing: on or off, SO_MAX_PACING_RATE. */
 export const PACING = word()
 export const MAX_PACING_RATE = word()
@@ -145,8 +148,12 @@ export const SRTT = time()
 export const RTTVAR = time()
 export const RTO = time()
 export const MIN_RTT = time()
-export const ACK_RTT = time()
 export const USED_AT = time()
+/** Delivery rate. */
+export const DELIVERED = time()
+export const RATE_FROM = time()
+export const RATE_AT = time()
+export const DELIVERY_RATE = time()
 /** Pacing. */
 export const PACE_RATE = time()
 export const PACE_AT = time()

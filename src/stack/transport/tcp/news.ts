@@ -9,6 +9,8 @@ export const news = {
   now: 0,
   /** Bytes that arrived, as we learn only now: DeliveredData (RFC 6937). */
   delivered: 0,
+  /** How long ago the latest of it that was sent only once had been sent, ms; 0: there is none. */
+  rtt: 0,
   /** Bytes that are taken as lost since; text among them that had been sent again. */
   lost: 0,
   lostAgain: false,
@@ -31,6 +33,7 @@ export const news = {
   begin(tcb: Tcb, seg: Segment | undefined, now: number): void {
     this.now = now
     this.delivered = 0
+    this.rtt = 0
     this.lost = 0
     this.lostAgain = false
     this.sacked = false
@@ -53,6 +56,7 @@ export const news = {
       // Whether it was the first or the last time nobody knows, except if too soon for the last.
       if (rtt < snd.minRtt || this.echoesBefore(tcb, when)) return
     } else {
+      this.rtt = rtt
       if (!after(to, snd.recover)) this.original = true
       if (before(from, this.fack) && (!this.reordered || before(from, this.lowest))) {
         this.reordered = true

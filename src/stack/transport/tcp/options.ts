@@ -1,7 +1,7 @@
 // What a program can set on a connection: names, ranges and defaults are Linux's (tcp(7)). A listener's settings go to
 // the connections that come to it. Not to be confused with the options in segments (wire/tcp-options.ts).
 import { EINVAL } from '../../../base/errno.ts'
-import { CONGESTION_LAST } from './congestion.ts'
+import { CONGESTION_LAST } from './algorithm.ts'
 import * as L from './layout.ts'
 
 /** Values as setsockopt() takes them. */

@@ -7,6 +7,7 @@ import { E_CWR_DUE } from './ecn-bits.ts'
 import { effectiveMss, emit, emitAck, emitReset, emitSyn, maxText, push } from './emit.ts'
 import { pipe } from './flight.ts'
 import { sliceText, updatePacing } from './pacing.ts'
+import { beginRate } from './rate.ts'
 import { resend } from './resend.ts'
 import { backedOff, stopTiming } from './rtt.ts'
 import { add, after, diff, latest } from './seq.ts'
@@ -108,6 +109,7 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (burst < 0) return false
   const last = snd.max
   const room = sendNew(tcp, tcb, length, mss, burst, now)
+  if (snd.max !== last) beginRate(tcb, now)
   // Whatever stopped us, pacing too: cwnd is the limit if it is full.
   if (pipe(tcb) + mss > snd.cwnd) tcb.mark(F_CWND_HELD)
   if (snd.max !== last || tcb.has(F_CWND_HELD))

@@ -140,6 +140,11 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   if (!opening) snd.nxt = snd.max
   checkCongestion(tcb)
   snd.paceAt = 0
+  snd.rateState = 0
+  if (!(snd.deliveryRate >= 0 && snd.delivered >= 0)) {
+    snd.deliveryRate = 0
+    snd.delivered = 0
+  }
   if (!(snd.pacedUntil <= now + 1000)) snd.pacedUntil = Infinity
   tcb.ecn &= E_SENDS | E_ECHOES | E_SEEN | E_ECE_DUE
   if (snd.una !== snd.max && snd.retransmitAt === Infinity) snd.retransmitAt = now

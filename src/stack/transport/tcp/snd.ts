@@ -221,6 +221,45 @@ export class Snd {
   set pacedUntil(value: number) {
     this.times[this.at64 + L.PACED_UNTIL] = value
   }
+  /** Bytes that arrived at the peer in all, as far as we know; a second time not counted. */
+  get delivered(): number {
+    return this.times[this.at64 + L.DELIVERED]
+  }
+  set delivered(value: number) {
+    this.times[this.at64 + L.DELIVERED] = value
+  }
+  /** Delivery rate (rate.ts): a round that ends with this number, since when, with how much delivered before. */
+  get rateState(): number {
+    return this.words[this.at + L.RATE_STATE]
+  }
+  set rateState(value: number) {
+    this.words[this.at + L.RATE_STATE] = value
+  }
+  get rateEnd(): Seq {
+    return this.words[this.at + L.RATE_END] as Seq
+  }
+  set rateEnd(value: Seq) {
+    this.words[this.at + L.RATE_END] = value
+  }
+  get rateAt(): number {
+    return this.times[this.at64 + L.RATE_AT]
+  }
+  set rateAt(value: number) {
+    this.times[this.at64 + L.RATE_AT] = value
+  }
+  get rateFrom(): number {
+    return this.times[this.at64 + L.RATE_FROM]
+  }
+  set rateFrom(value: number) {
+    this.times[this.at64 + L.RATE_FROM] = value
+  }
+  /** Bytes a ms. */
+  get deliveryRate(): number {
+    return this.times[this.at64 + L.DELIVERY_RATE]
+  }
+  set deliveryRate(value: number) {
+    this.times[this.at64 + L.DELIVERY_RATE] = value
+  }
   /** HyStart++ (RFC 9406): windowEnd, currentRoundMinRTT, lastRoundMinRTT, rttSampleCount (weighted). */
   get windowEnd(): Seq {
     return this.words[this.at + L.WINDOW_END] as Seq
@@ -556,13 +595,6 @@ export class Snd {
   }
   set rtoMin(value: number) {
     this.words[this.at + L.RTO_MIN] = value
-  }
-  /** How long ago what the last acknowledgment was for had been sent, ms; 0: it did not tell. */
-  get ackRtt(): number {
-    return this.times[this.at64 + L.ACK_RTT]
-  }
-  set ackRtt(value: number) {
-    this.times[this.at64 + L.ACK_RTT] = value
   }
   /** Added to the time in tsVal: another for each connection. */
   get tsOffset(): number {

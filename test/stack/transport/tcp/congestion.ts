@@ -1,4 +1,5 @@
 import t from 'tap'
+import { CONGESTION_LAST } from '../../../../src/stack/transport/tcp/algorithm.ts'
 import {
   congestionName,
   congestionNamed,
@@ -13,6 +14,8 @@ const bytes = (n: number) => new Uint8Array(n)
 t.test('congestionNamed()', async t => {
   for (const name of ['cubic', 'reno']) t.equal(congestionName(congestionNamed(name)), name)
   for (const name of ['', 'bbr', 'Cubic', 'cubic ']) t.equal(congestionNamed(name), -1)
+  t.ok(congestionName(CONGESTION_LAST))
+  t.throws(() => congestionName(CONGESTION_LAST + 1))
 })
 
 for (const [segments, mss, want] of [

@@ -34,8 +34,8 @@ function sender(stretch: number, cwnd = 40) {
       for (let i = 0, left = segments; left > 0; i++, left -= stretch) {
         const acked = Math.min(stretch, left) * MSS
         snd.una = add(snd.una, acked)
-        snd.ackRtt = rtts[Math.min(i, rtts.length - 1)]
-        if (slowStartEnds(snd, acked, MSS)) return true
+        const rtt = rtts[Math.min(i, rtts.length - 1)]
+        if (slowStartEnds(snd, acked, MSS, rtt)) return true
         snd.cwnd += slowStartGrowth(snd, acked)
         snd.nxt = add(snd.una, snd.cwnd)
       }
