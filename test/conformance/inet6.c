@@ -401,3 +401,30 @@ CASE("IPPROTO_IPV6 on an AF_INET socket: ENOPROTOOPT or EOPNOTSUPP")
 	check(errno == ENOPROTOOPT || errno == EOPNOTSUPP);
 	must(close(fd));
 }
+
+CASE("a link-local address without its interface: EINVAL; with one that there is not: ENODEV, ENETUNREACH")
+{
+	int fd = tcp6();
+	struct sockaddr_in6 a = at6("fe80::1", 80);
+
+	fails(bind6(fd, &a), EINVAL);
+	fails(connect6(fd, &a), EINVAL);
+	fails(connect(fd, SA(&a), 24), EINVAL);
+	a.sin6_scope_id = 9999;
+	fails(bind6(fd, &a), ENODEV);
+	fails(connect6(fd, &a), ENETUNREACH);
+	must(close(fd));
+}
+
+CASE("sin6_scope_id of a global address does not matter, and is not shown")
+{
+	struct sockaddr_in6 where;
+	int listener = listener6("::1", false, &where), client = tcp6();
+
+	where.sin6_scope_id = 9999;
+	must(connect6(client, &where));
+	equal(peer6(client).sin6_scope_id, 0);
+	equal(local6(client).sin6_scope_id, 0);
+	must(close(client));
+	must(close(listener));
+}

@@ -7,7 +7,17 @@ import { MAX_LEARNT_PER_PORT } from '../../src/switch/mac-table.ts'
 import { Switch } from '../../src/switch/switch.ts'
 import { CHECKSUM_UNKNOWN, CHECKSUM_VALID } from '../../src/stack/link/sink.ts'
 import { BROADCAST_MAC } from '../../src/wire/mac.ts'
+import { emitMldQuery, emitRouterAlert } from '../../src/wire/mldv2.ts'
+import {
+  NA_OVERRIDE,
+  type RouterAdvert,
+  emitNeighborAdvert,
+  emitRedirect,
+  emitRouterAdvert,
+} from '../../src/wire/ndp.ts'
 import { MTU, TestStation } from './cable.ts'
+import { addr, macOf } from './net.ts'
+import { icmp6, icmp6Frame, ipv6Frame, linkLocalOf } from './net6.ts'
 import { random, randomBytes } from './random.ts'
 import { Network, Node, type Connection } from './stacks.ts'
 
@@ -16,10 +26,13 @@ type Next = () => number
 /** Sends `count` such frames to a stack that has connections open. Returns how many of its reasons to drop were met. */
 export function fuzzStack(seed: number, count: number): number {
   const next = random(seed)
-  const [a, b] = [
-    new Node(1, { offload: seed % 2 === 1 }),
-    new Node(2, { offload: seed % 2 === 1 }),
-  ]
+  const node = (n: number) =>
+    new Node(n, {
+      addresses: [`10.0.0.${n}/24`, `2001:db8::${n}/64`],
+      offload: seed % 2 === 1,
+    })
+  const [a, b] = [node(1), node(2)]
+  b.stack.ipv6.routers.enable(true)
   const net = new Network(a, b)
   const corpus = conversation(net, a, b)
   const memory = Buffer.alloc(MAX_FRAME + 64)
@@ -36,37 +49,90 @@ export function fuzzStack(seed: number, count: number): number {
   // Its connections may be gone, by frames that were as good as the peer's; it has to answer new ones. Noise about
   // addresses (ARP) is forgotten when the honest station speaks.
   net.run(120_000)
+  serves(net, a, b, '10.0.0.2', seed)
+  serves(net, a, b, '2001:db8::2', seed)
+  const { ipv6 } = b.stack
+  assert(ipv6.routes.all.length <= 16 * 33 + 64 + 64 + 8, 'what routers say is bounded')
+  assert(ipv6.neighbors.size <= 1024 && ipv6.reassembly.size <= 64, 'so is what neighbors say')
+  return Object.values(countersOf(b.stack.counters)).filter(n => n > 0).length
+}
+
+/** A new connection carries text. */
+function serves(net: Network, a: Node, b: Node, address: string, seed: number): void {
   const text = Buffer.alloc(10_000)
   randomBytes(seed)(text)
   const before = b.program.accepted.length
-  const client = a.program.connect('0.0.0.0', '10.0.0.2', 80, net.now)
+  const any = address.includes(':') ? '::' : '0.0.0.0'
+  const client = a.program.connect(any, address, 80, net.now)
   assert(typeof client !== 'number', `connect(): ${String(client)}`)
   a.program.write(client, text, net.now)
   assert(
     net.run(60_000, () => (b.program.accepted[before]?.in.used ?? 0) === text.length),
-    'a new connection carries text',
+    `a new connection to ${address} carries text`,
   )
   assert(text.equals(b.program.accepted[before]!.in.take()), 'and that text')
-  return Object.values(countersOf(b.stack.counters)).filter(n => n > 0).length
 }
 
-/** Everything that two stacks say to each other in a short life: ARP, handshake, text, FIN, reset. */
+/** Everything that two stacks say to each other in a short life: ARP and ND, handshake, text, FIN, reset. */
 function conversation(net: Network, a: Node, b: Node): Uint8Array[] {
   const frames: Uint8Array[] = []
   net.filter = frame => {
     frames.push(frame.bytes)
     return frame
   }
-  b.program.listen('0.0.0.0', 80)
-  for (let i = 0; i < 4; i++) {
-    const client = a.program.connect('0.0.0.0', '10.0.0.2', i < 3 ? 80 : 81, net.now) as Connection
-    a.program.write(client, Buffer.alloc(3000 * i, i), net.now)
+  b.program.listen('::', 80)
+  for (let i = 0; i < 8; i++) {
+    const [any, to] = i < 4 ? ['0.0.0.0', '10.0.0.2'] : ['::', '2001:db8::2']
+    const client = a.program.connect(any, to, i % 4 < 3 ? 80 : 81, net.now) as Connection
+    a.program.write(client, Buffer.alloc(3000 * (i % 4), i), net.now)
     net.run(1000)
-    if (i === 1) a.stack.tcp.close(client.tcb, net.now)
+    if (i % 4 === 1) a.stack.tcp.close(client.tcb, net.now)
     net.run(1000)
   }
   net.filter = frame => frame
-  return frames
+  return [...frames, ...controlFrames()]
+}
+
+/** What routers, and who questions, say to station 2. */
+function controlFrames(): Uint8Array[] {
+  const [src, dst] = [linkLocalOf(9), linkLocalOf(2)]
+  const prefix = { address: addr('2001:db8:5::'), prefixLength: 64 }
+  const advert: Partial<RouterAdvert> = {
+    lifetime: 30,
+    hopLimit: 64,
+    sourceMac: macOf(9),
+    mtu: 1400,
+    reachableTime: 30_000,
+    retransTimer: 1000,
+    prefixes: [
+      { prefix, onLink: true, autonomous: true, validLifetime: 60, preferredLifetime: 60 },
+    ],
+    routes: [{ prefix, preference: 'high', lifetime: 60 }],
+    rdnss: [{ addresses: [addr('2001:db8::53')], lifetime: 60 }],
+    dnssl: [{ names: ['example.org'], lifetime: 60 }],
+  }
+  const [target, other] = [addr('2001:db8:7::1'), addr('fe80::8')]
+  const alert = new Uint8Array(8 + 28)
+  emitRouterAlert(alert, 0)
+  emitMldQuery(alert, 8, 1000, addr('::'), [], 2, 125)
+  const echo = icmp6(128, 0, 7, new Uint8Array(100))
+  return [
+    icmp6Frame((b, at) => emitRouterAdvert(b, at, advert), { src, dst: 'ff02::1' }),
+    icmp6Frame((b, at) => emitRedirect(b, at, other, target, macOf(8)), { src, dst }),
+    icmp6Frame((b, at) => emitNeighborAdvert(b, at, addr(src), NA_OVERRIDE, macOf(9)), {
+      src,
+      dst,
+    }),
+    icmp6Frame(echo, { src, dst }),
+    icmp6Frame(icmp6(2, 0, 1280, new Uint8Array(1232)), { src, dst }),
+    ipv6Frame(alert, { src, dst: 'ff02::1', hopLimit: 1, next: 0 }),
+    ipv6Frame(Buffer.from('1100010400000000'.repeat(9), 'hex'), { src, dst, next: 60 }),
+    ipv6Frame(Buffer.from(`3a00000900000001${'80'.repeat(80)}`, 'hex'), { src, dst, next: 44 }),
+    ipv6Frame(Buffer.from(`3a00000100000001${'80'.repeat(8)}`, 'hex'), { src, dst, next: 44 }),
+  ].map(frame => {
+    macOf(2).write(frame, 0)
+    return frame
+  })
 }
 
 /** Puts a frame into `out`. Its length. */
