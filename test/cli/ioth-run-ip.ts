@@ -39,6 +39,9 @@ s.bind(('0.0.0.0', 80)); s.listen(); print('ready', flush=True)
 c, peer = s.accept()
 print(peer[0], flush=True)
 c.sendall(c.getsockname()[0].encode()); c.close()`
+const server6 = server
+  .replace('socket.socket()', 'socket.socket(socket.AF_INET6)')
+  .replace('0.0.0.0', '::')
 const client = `
 import socket, sys
 c = socket.create_connection((sys.argv[1], 80), 10)
@@ -50,6 +53,18 @@ t.test('two programs on one network see each other under their addresses', async
   t.match(b, { status: 0, stdout: '10.0.0.6 10.0.0.5\n', stderr: '' })
   t.match(await a.ended, { status: 0, stdout: 'ready\n10.0.0.6\n' })
 })
+
+for (const [what, env6] of [
+  ['', env],
+  [', native mode', { ...env, IOTH_MODE: 'native' }],
+] as const)
+  t.test(`two programs see each other under their IPv6 addresses${what}`, async t => {
+    const a = await serve(t, ['--ip', 'fd00::5/64'], env6, undefined, server6)
+    const options = ['--ip', 'fd00::6/64', '--ip', '10.0.0.6', 'python3', '-c', client]
+    const b = await iothRun([...options, 'fd00::5'], { env: env6 })
+    t.match(b, { status: 0, stdout: 'fd00::6 fd00::5\n', stderr: '' })
+    t.match(await a.ended, { status: 0, stdout: 'ready\nfd00::6\n' })
+  })
 
 t.test('--gateway does not keep neighbors from each other', async t => {
   const a = await serve(t, ['--ip', '10.0.0.5', '--gateway', '10.0.0.1'], env)
@@ -115,8 +130,14 @@ t.test('without --mac it is a private unicast address, another each time', async
 })
 
 /** Starts the server program; resolves when it listens; `ended` is its end. */
-async function serve(t: Test, options: string[], env: NodeJS.ProcessEnv, cwd?: string) {
-  const [command, ...words] = untapped(IOTH_RUN, [...options, 'python3', '-c', server], env)
+async function serve(
+  t: Test,
+  options: string[],
+  env: NodeJS.ProcessEnv,
+  cwd?: string,
+  program = server,
+) {
+  const [command, ...words] = untapped(IOTH_RUN, [...options, 'python3', '-c', program], env)
   const child = spawn(command!, words, { env, cwd, stdio: 'pipe' })
   t.teardown(() => child.kill('SIGKILL'))
   const result: Result = { status: null, signal: null, stdout: '', stderr: '' }
