@@ -5,7 +5,7 @@
 // koffi serves what returns at once; what may block for long and must not stall a loop is in blocking.ts (ffi-rs).
 import koffi from 'koffi'
 
-import { ENOSYS } from '../base/errno.ts'
+import { ENOSYS, EPERM } from '../base/errno.ts'
 
 const lib = koffi.load('libc.so.6')
 
@@ -290,7 +290,8 @@ export class EpollEvents {
       const n = checked(
         Number(raw.syscall(SYS.epoll_pwait2, epoll, this.#address, this.capacity, scratch, 0, 8)),
       )
-      if (n !== -ENOSYS) return n
+      // A container's filter that does not know the call may say EPERM.
+      if (n !== -ENOSYS && n !== -EPERM) return n
       hasPwait2 = false
     }
     return checked(raw.epoll_wait(epoll, this.#address, this.capacity, Math.ceil(ms)))
