@@ -210,6 +210,61 @@ CASE("TCP_CONGESTION: a name; reno is there; an unknown one: ENOENT")
 	must(close(fd));
 }
 
+static bool congestion_is(int fd, const char *want)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+
+	must(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len));
+	return strcmp(name, want) == 0;
+}
+
+CASE("TCP_CONGESTION: before and after connect(); accepted sockets have the listener's, as it is then")
+{
+	struct sockaddr_in where;
+	int listener = tcp_listener(&where, 2), client = tcp(), first, second, late;
+
+	must(setsockopt(client, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	must(setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5));
+	must(connect_to(client, &where));
+	check(congestion_is(client, "reno"));
+	must(setsockopt(client, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5));
+	check(congestion_is(client, "cubic"));
+	fails(setsockopt(client, IPPROTO_TCP, TCP_CONGESTION, "nosuch", 6), ENOENT);
+	check(congestion_is(client, "cubic"));
+	first = tcp_accept(listener);
+	check(congestion_is(first, "cubic"));
+	must(setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	late = tcp_dial(&where);
+	second = tcp_accept(listener);
+	check(congestion_is(second, "reno"));
+	check(congestion_is(first, "cubic"));
+	must(write(client, "x", 1) == 1 ? 0 : -1);
+	must(close(late));
+	must(close(second));
+	must(close(first));
+	must(close(client));
+	must(close(listener));
+}
+
+CASE("SO_MAX_PACING_RATE: none at first; tcp_info shows it")
+{
+	/* tcpi_pacing_rate and tcpi_max_pacing_rate, which glibc's struct tcp_info ends before. */
+	uint64_t words[16], pacing, most;
+	socklen_t len = sizeof(words);
+	struct pair p = tcp_pair();
+
+	equal(get_int(p.client, SOL_SOCKET, SO_MAX_PACING_RATE), -1);
+	set_int(p.client, SOL_SOCKET, SO_MAX_PACING_RATE, 1000000);
+	equal(get_int(p.client, SOL_SOCKET, SO_MAX_PACING_RATE), 1000000);
+	must(getsockopt(p.client, IPPROTO_TCP, TCP_INFO, words, &len));
+	pacing = words[13];
+	most = words[14];
+	equal(most, 1000000);
+	check(pacing <= most);
+	close_pair(p);
+}
+
 CASE("TCP_NOTSENT_LOWAT and TCP_WINDOW_CLAMP can be set and asked for")
 {
 	int fd = tcp();
