@@ -625,8 +625,11 @@ export class Pair {
     const f = this.faults
     this.datagrams++
     if (f.noRoom && this.next() < f.noRoom) path.full = 1 + Math.floor(this.next() * 3)
-    if (this.next() < (f.loss ?? 0)) return
     const bottleneck = to === this.b ? this.there : this.back
+    if (this.next() < (f.loss ?? 0)) {
+      bottleneck.lost++
+      return
+    }
     const long = bottleneck.waiting(this.clock.now) > (f.mark ?? Infinity)
     const through = bottleneck.pass(bytes.length, this.clock.now)
     if (through < 0) return
