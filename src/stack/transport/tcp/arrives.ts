@@ -139,7 +139,8 @@ function checkSequence(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean {
   if (!acceptable(seg, rcv.nxt, wnd)) {
     if (wnd === 0 && seg.seq === rcv.nxt && !seg.has(RST | SYN)) {
       // "Special allowance should be made to accept valid ACKs": of a window probe, too.
-      seg.trimBack(0)
+      // A FIN alone needs no room (as in Linux): its sender would repeat it until there is some.
+      if (seg.textLength > 0) seg.trimBack(0)
       tcb.mark(F_ACK_NOW)
     } else {
       tcp.counters.outOfWindow++
