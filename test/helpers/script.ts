@@ -282,12 +282,9 @@ class Run {
   /** The text of a segment is what was written there. */
   private checkText(peer: Peer, s: Segment): void {
     const first = textOffset(s)
-    for (let i = 0; i < s.length; i++)
-      assert.equal(
-        s.text![i],
-        peer.written[first + i],
-        `byte ${i} of ${formatSegment(s)} is not what was written there`,
-      )
+    const wrong = s.text!.findIndex((byte, i) => byte !== peer.written[first + i])
+    if (wrong >= 0)
+      throw new Error(`byte ${wrong} of ${formatSegment(s)} is not what was written there`)
   }
 
   private begins(slot: number): void {
