@@ -112,14 +112,13 @@ export class Configuration {
     this.isUp = false
   }
 
-  /** Another station uses `address`, or had it first. */
+  /** Another station uses `address`. If it had it before us, it is that one's; else the stack has answered. */
   conflict(address: Address, now: number): void {
-    if (address.isV4) this.dhcp?.conflict(address, now)
-    else if (this.stack.ipv6.addresses.find(address)?.isAssigned === false)
+    if (!address.isV4 && this.stack.ipv6.addresses.find(address)?.isAssigned === false)
       this.auto?.duplicated(address, now)
   }
 
-  /** Another station of our switch has claimed `address`, which we obtained: it is that one's. */
+  /** `address`, which we obtained, is another station's: it goes on in spite of our answer, or has claimed it at our switch. */
   taken(address: Address, now: number): void {
     if (address.isV4) return this.dhcp?.taken(address, now)
     this.stack.removeAddress(address)

@@ -8,8 +8,6 @@ import { UdpPort } from './udp-port.ts'
 
 /** Behind what the user gave, as Linux's clients have it. */
 const METRIC = 100
-/** RFC 5227 section 2.4: one conflict is answered, by the stack; another one so soon after it is the end. */
-const DEFEND_INTERVAL = 10_000
 /** The RELEASE may have to wait until its server's MAC is known. */
 const RELEASE_MS = 200
 
@@ -22,7 +20,6 @@ export class DhcpService {
   private readonly changed: () => void
   /** A server's answer is waited for since then: an address that was taken delays it (RFC 2131 section 3.1, 5). */
   since: number
-  private lastConflict = -Infinity
   private releasedAt = Infinity
 
   /** `changed`: the lease is another one, or none. */
@@ -52,14 +49,6 @@ export class DhcpService {
 
   linkUp(now: number): void {
     this.perform(this.client.linkUp(now))
-  }
-
-  /** Another station uses our address. */
-  conflict(address: Address, now: number): void {
-    if (!this.lease?.address.equals(address)) return
-    const again = now - this.lastConflict < DEFEND_INTERVAL
-    this.lastConflict = now
-    if (again) this.perform(this.client.conflict(now))
   }
 
   /** Another station has our address, and keeps it. */

@@ -92,6 +92,7 @@ class StackThread {
       if (this.#draining) this.#tell({ type: 'drained' })
       else this.#configuration.conflict(address, now)
     }
+    this.#stack.onLost = (address, _mac, now) => this.#configuration.taken(address, now)
     this.#watch()
     if (!data.fresh) this.#sockets.recover(this.#now())
     if (data.link !== undefined) this.#useLink(data.link)
