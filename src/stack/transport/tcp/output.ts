@@ -110,9 +110,10 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   const last = snd.max
   const room = sendNew(tcp, tcb, length, mss, burst, now)
   if (snd.max !== last) beginRate(tcb, now)
-  // Whatever stopped us, pacing too: cwnd is the limit if it is full.
-  if (pipe(tcb) + mss > snd.cwnd) tcb.mark(F_CWND_HELD)
-  if (snd.max !== last || tcb.has(F_CWND_HELD))
+  // Whatever stopped us, pacing too: cwnd is the limit if it is full. What only went again says nothing of it.
+  const full = pipe(tcb) + mss > snd.cwnd
+  if (full) tcb.mark(F_CWND_HELD)
+  if (snd.max !== last || (full && snd.recovery === R_NONE))
     validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
   return room
 }
