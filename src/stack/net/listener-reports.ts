@@ -53,6 +53,9 @@ const MIN_RESPONSE = 200
 /** Sources that are asked for one by one; more, and the answer is for all. */
 const MAX_QUERIED = 64
 
+/** Who joins and leaves all the time is not told of in full; the next query is. */
+const MAX_PENDING = 10_000
+
 /** What is to be said of one group. */
 interface Pending {
   readonly address: Address
@@ -304,6 +307,7 @@ export class ListenerReports {
     const key = keyOf(address)
     let pending = this.pending.get(key)
     if (pending === undefined) {
+      if (this.pending.size >= MAX_PENDING) this.forgetOldest()
       pending = {
         address,
         modeLeft: 0,
@@ -315,6 +319,13 @@ export class ListenerReports {
       this.pending.set(key, pending)
     }
     return pending
+  }
+
+  private forgetOldest(): void {
+    for (const key of this.pending.keys()) {
+      this.pending.delete(key)
+      return
+    }
   }
 
   private reschedule(): void {
