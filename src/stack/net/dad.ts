@@ -46,7 +46,7 @@ export class Dad {
 
   /** When run() has something to do. */
   get next(): number {
-    if (!this.up) return Infinity
+    if (!this.up || this.probes.size + this.announcements.size === 0) return Infinity
     let next = Infinity
     for (const { due } of this.probes.values()) next = Math.min(next, due)
     for (const { due } of this.announcements.values()) next = Math.min(next, due)

@@ -93,6 +93,7 @@ export class Mld implements LinkUser {
   get next(): number {
     if (!this.up) return Infinity
     let next = Math.min(this.changeAt, this.generalAt, this.retryAt)
+    if (this.answers.size === 0) return next
     for (const { due } of this.answers.values()) next = Math.min(next, due)
     return next
   }

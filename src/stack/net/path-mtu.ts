@@ -54,6 +54,7 @@ export class PathMtus {
 
   /** When run() has something to do. */
   get next(): number {
+    if (this.known.size === 0) return Infinity
     for (const { expires } of this.known.values()) return expires
     return Infinity
   }

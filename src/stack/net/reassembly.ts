@@ -90,11 +90,14 @@ export class Reassembly {
 
   /** When run() has something to do. */
   get next(): number {
+    // Asked for in every turn: an iterator is made only where there is something.
+    if (this.partials.size === 0) return Infinity
     for (const partial of this.partials.values()) return partial.deadline
     return Infinity
   }
 
   run(now: number): void {
+    if (now < this.next) return
     for (const [key, partial] of this.partials) {
       if (partial.deadline > now) return
       this.forget(key, partial)
