@@ -1,6 +1,7 @@
 // What has been sent is written down: text that went for the first time, and text that went again.
 import { backedOff, stopTiming } from './rtt.ts'
 import * as flight from './flight.ts'
+import { probeResent } from './mtu-probe.ts'
 import { type Seq, add, latest } from './seq.ts'
 import { F_PINGPONG, F_TIMED, R_FAST, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
@@ -45,6 +46,7 @@ export function noteAgain(
   now: number,
 ): void {
   const { snd } = tcb
+  if (snd.mtuProbe !== 0) probeResent(tcb, from, all)
   flight.sentAgain(tcb, from, add(from, all), now)
   notePending(tcb, all, now)
   stopTiming(tcb)

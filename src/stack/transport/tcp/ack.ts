@@ -7,6 +7,7 @@ import * as flight from './flight.ts'
 import { news } from './news.ts'
 import { noteDelivery } from './rate.ts'
 import { onAck } from './recovery.ts'
+import { probeArrived } from './mtu-probe.ts'
 import { backedOff, sample } from './rtt.ts'
 import { takeSacks } from './sack.ts'
 import type { Segment } from './segment.ts'
@@ -104,6 +105,7 @@ function advance(
   if (text > 0) send!.consume(text)
   if (before(snd.nxt, snd.una)) snd.nxt = snd.una
   if (tcb.has(F_URGENT)) forgetUrgent(tcb)
+  if (snd.mtuProbe !== 0) probeArrived(tcb, now)
   snd.bytesAcked += text
   measure(tcb, seg, now)
   snd.retries = 0

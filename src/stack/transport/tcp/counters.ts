@@ -19,6 +19,8 @@ export const newCounters = () => ({
   syncookiesRecv: 0,
   syncookiesFailed: 0,
   acceptsDeferred: 0,
+  mtuBlackHoles: 0,
+  mtuProbes: 0,
   fastOpens: 0,
   fastOpensFailed: 0,
   timeWaitEvicted: 0,

@@ -43,6 +43,10 @@ export function effectiveMss(tcb: Tcb): number {
   const { snd } = tcb
   let mss = pathMss(tcb)
   if (snd.peerMss < mss) mss = snd.peerMss
+  if (snd.mtuLow > 0) {
+    const through = snd.mtuLow - tcb.path!.headerLength - TCP_HEADER_LENGTH
+    if (through < mss) mss = through
+  }
   if (mss < MIN_MSS) mss = MIN_MSS
   return tcb.has(F_TIMESTAMPS) ? mss - options.TIMESTAMP_OPTION_LENGTH : mss
 }

@@ -129,6 +129,10 @@ export const RCV_URGENT = word()
 export const OOB_INLINE = word()
 export const FAST_OPEN = word()
 export const DEFER_ACCEPT = word()
+export const MTU_LOW = word()
+export const MTU_HIGH = word()
+export const MTU_PROBE = word()
+export const MTU_PROBE_SEQ = word()
 export const FAST_OPEN_CONNECT = word()
 export const FAST_OPEN_NO_COOKIE = word()
 export const DUP_FROM = word()
@@ -189,6 +193,7 @@ export const RCV_RTT_AT = time()
 export const RCV_RTT = time()
 export const LAST_TEXT = time()
 export const BYTES_RECEIVED = time()
+export const MTU_PROBE_AT = time()
 
 /** Runs of text in flight (flight.ts): when each was sent; then where it ends, and its state. */
 export const RUNS = 512

@@ -9,6 +9,7 @@ import { pipe } from './flight.ts'
 import { sliceText, updatePacing } from './pacing.ts'
 import { beginRate } from './rate.ts'
 import { resend } from './resend.ts'
+import { probeMtu } from './mtu-probe.ts'
 import { backedOff, stopTiming } from './rtt.ts'
 import { add, after, diff, latest } from './seq.ts'
 import {
@@ -108,6 +109,8 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   const burst = snd.lost > 0 ? resend(tcp, tcb, length, mss, BURST, now) : BURST
   if (burst < 0) return false
   const last = snd.max
+  const probe = snd.mtuLow > 0 ? probeMtu(tcp, tcb, length, mss, now) : 'done'
+  if (probe !== 'done') return probe === 'wait'
   const room = sendNew(tcp, tcb, length, mss, burst, now)
   if (snd.max !== last) beginRate(tcb, now)
   // Whatever stopped us, pacing too: cwnd is the limit if it is full. What only went again says nothing of it.

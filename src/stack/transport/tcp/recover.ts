@@ -137,6 +137,8 @@ function beginAnew(tcb: Tcb, state: State, now: number): void {
   if (!(snd.srtt >= 0 && snd.rttvar >= 0)) snd.srtt = 0
   stopTiming(tcb)
   recoverAnew(tcb)
+  snd.mtuProbe = 0
+  if (!(snd.mtuLow >= 552 && snd.mtuLow < 65536)) snd.mtuLow = 0
   if (!opening) snd.nxt = snd.max
   checkCongestion(tcb)
   snd.paceAt = 0

@@ -5,6 +5,7 @@
 import { collapseCwnd, growCwnd, reduceSsthresh, startCongestion } from './congestion.ts'
 import * as flight from './flight.ts'
 import { news } from './news.ts'
+import { onlyProbeLost } from './mtu-probe.ts'
 import { reduceCwnd, startReduction } from './prr.ts'
 import {
   DUP_THRESH,
@@ -84,7 +85,7 @@ export function onAck(
   else if (allDuplicated(tcb)) undo(tcp, tcb)
   if (sackOk) detectLoss(tcb, mss, now)
   else if (isHoleAtFront(tcb, advanced)) flight.markFrontLost(tcb, mss)
-  if (snd.lost > 0) {
+  if (snd.lost > 0 && !(snd.mtuProbe !== 0 && onlyProbeLost(tcb))) {
     const again = snd.recovery === R_LOSS && news.lostAgain
     if (snd.recovery === R_NONE || again) enterRecovery(tcp, tcb, mss, now)
   }
@@ -101,7 +102,7 @@ export function reorderTimeout(tcp: Tcp, tcb: Tcb, mss: number, now: number): vo
   if (snd.una === snd.max) return
   news.begin(tcb, undefined, now)
   detectLoss(tcb, mss, now)
-  if (news.lost === 0) return
+  if (news.lost === 0 || (snd.mtuProbe !== 0 && onlyProbeLost(tcb))) return
   if (snd.recovery === R_NONE || (snd.recovery === R_LOSS && news.lostAgain))
     enterRecovery(tcp, tcb, mss, now)
   if (snd.recovery === R_FAST) reduceCwnd(tcb, mss, false, mss)
@@ -136,6 +137,12 @@ export function resendAll(tcb: Tcb): void {
   const { snd } = tcb
   if (snd.una === snd.max) return
   for (let i = flight.first(tcb); i < flight.last(tcb); i++) flight.markLost(tcb, i)
+  repairOnly(tcb)
+}
+
+/** What is marked lost is sent again; cwnd stays as it is. */
+export function repairOnly(tcb: Tcb): void {
+  const { snd } = tcb
   snd.undo = 0
   snd.frto = FRTO_OFF
   snd.recovery = R_LOSS

@@ -105,6 +105,38 @@ export class Snd {
   set pmtuUntil(value: number) {
     this.times[this.at64 + L.PMTU_UNTIL] = value
   }
+  /** The search for a path MTU (mtu-probe.ts), sizes of datagrams: what gets through, what does not, the probe. */
+  get mtuLow(): number {
+    return this.words[this.at + L.MTU_LOW]
+  }
+  set mtuLow(value: number) {
+    this.words[this.at + L.MTU_LOW] = value
+  }
+  get mtuHigh(): number {
+    return this.words[this.at + L.MTU_HIGH]
+  }
+  set mtuHigh(value: number) {
+    this.words[this.at + L.MTU_HIGH] = value
+  }
+  get mtuProbe(): number {
+    return this.words[this.at + L.MTU_PROBE]
+  }
+  set mtuProbe(value: number) {
+    this.words[this.at + L.MTU_PROBE] = value
+  }
+  get mtuProbeSeq(): Seq {
+    return this.words[this.at + L.MTU_PROBE_SEQ] as Seq
+  }
+  set mtuProbeSeq(value: Seq) {
+    this.words[this.at + L.MTU_PROBE_SEQ] = value
+  }
+  /** Not before this. */
+  get mtuProbeAt(): number {
+    return this.times[this.at64 + L.MTU_PROBE_AT]
+  }
+  set mtuProbeAt(value: number) {
+    this.times[this.at64 + L.MTU_PROBE_AT] = value
+  }
   /** End of the last segment sent that was not full (Minshall): Nagle waits for its acknowledgment only. */
   get sml(): Seq {
     return this.words[this.at + L.SND_SML] as Seq

@@ -4,6 +4,7 @@ import { ETIMEDOUT } from '../../../base/errno.ts'
 import { ACK } from '../../../wire/tcp.ts'
 import { abort } from './calls.ts'
 import { effectiveMss, emit } from './emit.ts'
+import { suspectBlackHole } from './mtu-probe.ts'
 import { deferTimeouts } from './options.ts'
 import { output } from './output.ts'
 import { onTimeout, reorderTimeout } from './recovery.ts'
@@ -87,7 +88,10 @@ function retransmissionTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
     const asks = !tcb.has(F_DEFERRED) || snd.retries >= deferTimeouts(tcb.deferAccept) - 1
     if (asks) tcb.mark(F_SYN_DUE)
     stopTiming(tcb)
-  } else onTimeout(tcb, effectiveMss(tcb), now)
+  } else {
+    suspectBlackHole(tcp, tcb, now)
+    onTimeout(tcb, effectiveMss(tcb), now)
+  }
   tcp.counters.timeouts++
   snd.totalRto++
   snd.retries++

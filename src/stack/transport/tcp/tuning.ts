@@ -33,6 +33,8 @@ export interface TcpTuning {
   readonly keepAliveProbes: number
   /** tcp_fin_timeout: seconds that an orphan stays in FIN-WAIT-2. */
   readonly finTimeout: number
+  /** tcp_mtu_probing: is a path that swallows full segments noticed? 0: no, 1: yes. Linux's default is 0. */
+  readonly mtuProbing: number
   /** tcp_tw_reuse: may a new connection take the place of a TIME-WAIT? 0: no, 1: yes, 2: over loopback. */
   readonly twReuse: number
   /**
@@ -74,6 +76,7 @@ export const TUNING: TcpTuning = {
   keepAliveInterval: 75,
   keepAliveProbes: 9,
   finTimeout: 60,
+  mtuProbing: 1,
   twReuse: 2,
   rmemMin: 8192,
   rmemDefault: 65_536,
