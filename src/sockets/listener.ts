@@ -60,7 +60,9 @@ export function listen(ground: Ground, s: Stream): number {
 /** A SYN has come for the listener. */
 export function synArrives(ground: Ground, s: Stream | undefined): 'accept' | 'drop' | 'refuse' {
   if (s === undefined || s.state !== T.LISTENING) return 'refuse'
-  probe(ground, s)
+  // In a flood of them, once a turn.
+  if (s.probedAt !== ground.now) probe(ground, s)
+  s.probedAt = ground.now
   if (ground.streams[s.index] !== s) return 'refuse'
   return (ground.undelivered.get(s.index)?.length ?? 0) > s.get(T.BACKLOG) ? 'drop' : 'accept'
 }

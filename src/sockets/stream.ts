@@ -23,6 +23,8 @@ export class Stream {
   readonly options: Int32Array
   /** Calls that wait, most often none. */
   waiters: Waiter[] = []
+  /** A listener: the turn in which its name was last probed, ms. */
+  probedAt = -1
   readonly #row: number
   readonly #table: Int32Array
   readonly #record: number
