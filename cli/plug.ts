@@ -34,7 +34,7 @@ A cable between two plugs, until SIGTERM, SIGINT or SIGHUP ends it.
 `
 
 /** How long the loop keeps the thread from libuv, which listens for signals, ms. */
-const SLICE_MS = 100
+const SLICE_MS = 500
 const RETRY_MS = 200
 
 const clock = () => performance.now()
