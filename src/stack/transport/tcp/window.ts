@@ -85,7 +85,7 @@ export const bufferFor = (rtt: number, wanted: number, most: number): number =>
 /** At most TCP_WINDOW_CLAMP, and what the header can say. */
 const clamped = (tcb: Tcb, room: number): number => {
   const { clamp, windShift } = tcb.rcv
-  const most = 65535 * 2 ** windShift
+  const most = 65535 << windShift
   return Math.min(room, clamp > 0 && clamp < most ? clamp : most)
 }
 
