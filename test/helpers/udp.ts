@@ -1,6 +1,7 @@
 // UDP endpoints of whole stacks, and a user that keeps what it gets.
 import { type Endpoint, Outgoing, type Packet, type Unreachable } from '../../src/stack/stack.ts'
 import type { UdpUser } from '../../src/stack/stack.ts'
+import type { Address } from '../../src/wire/address.ts'
 import { formatAddress } from '../../src/wire/address-text.ts'
 import { addr } from './net.ts'
 import type { Node } from './stacks.ts'
@@ -59,6 +60,10 @@ export class UdpSocket implements UdpUser {
     if (address !== undefined) out.to(addr(address), port)
     if (from !== undefined) out.from(addr(from))
     return this.node.stack.udp.send(this.endpoint, out)
+  }
+
+  sendTo(text: Uint8Array, to: Address, port: number): number {
+    return this.node.stack.udp.send(this.endpoint, new Outgoing().text(text).to(to, port))
   }
 
   join(group: string): number {
