@@ -167,6 +167,16 @@ for (const [what, before, after, want] of [
     t.same(told(host), [])
   })
 
+t.test('sources change, then the mode: only the mode is still told', async t => {
+  const host = member()
+  host.filter.sources = [S1]
+  host.ipv6.groups.changed(host.filter)
+  host.filter.mode = 'INCLUDE'
+  host.ipv6.groups.changed(host.filter)
+  runTo(host, 70_000)
+  t.same(told(host), [`TO_IN ${GROUP} {51}`, `TO_IN ${GROUP} {51}`])
+})
+
 t.test('leave is told as a filter that includes nothing, twice', async t => {
   const host = member()
   host.ipv6.groups.remove(host.filter)
