@@ -76,7 +76,18 @@ for (const [what, frame, want] of [
   ['to 0.0.0.0', to('0.0.0.0'), 'notOurAddress'],
   ['to everybody', to('255.255.255.255'), 'broadcast'],
   ['to all of the network', to('10.0.0.255'), 'broadcast'],
-  ['to a group', to('224.0.0.1'), 'broadcast'],
+  ['to all hosts', to('224.0.0.1'), 'broadcast'],
+  ['to a group', to('239.1.2.3'), 'groupNotJoined'],
+  [
+    'from 0.0.0.0 to all hosts',
+    ipv4Frame(TEXT, { src: '0.0.0.0', dst: '224.0.0.1' }),
+    'martianSource',
+  ],
+  [
+    'from 0.0.0.0 to all of the network',
+    ipv4Frame(TEXT, { src: '0.0.0.0', dst: '10.0.0.255' }),
+    'martianSource',
+  ],
   [
     'to us, in a broadcast frame',
     ethernet(BROADCAST_MAC, macOf(2), ETHERTYPE_IPV4, ipv4Packet(TEXT)),
