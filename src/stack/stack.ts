@@ -21,6 +21,7 @@ import { Ipv4 } from './net/ipv4.ts'
 import { Ipv6 } from './net/ipv6.ts'
 import type { Packet, Path } from './net/path.ts'
 import type { Route, RouteTable } from './net/route.ts'
+import { type SourceCandidate, sortDestinations } from './net/selection.ts'
 import { Tcp } from './transport/tcp/tcp.ts'
 import type { TcpTuning } from './transport/tcp/tuning.ts'
 import type { TcpUser } from './transport/tcp/user.ts'
@@ -260,6 +261,20 @@ export class Stack {
   /** TCP's way between two addresses (source unspecified: any of ours), or a negative errno. */
   path(src: Address, dst: Address): Path | number {
     return dst.isV4 ? this.ipv4.path(src, dst, IPPROTO_TCP) : this.ipv6.path(src, dst, IPPROTO_TCP)
+  }
+
+  /** The best destination first (RFC 6724 section 6), as each would be reached from here. */
+  sortDestinations(addresses: readonly Address[]): Address[] {
+    const destinations = addresses.map(address => ({ address, source: this.candidate(address) }))
+    return sortDestinations(destinations).map(({ address }) => address)
+  }
+
+  private candidate(dst: Address): SourceCandidate | undefined {
+    const address = this.source(dst)
+    if (typeof address === 'number') return undefined
+    const entry = (address.isV4 ? this.ipv4 : this.ipv6).addresses.find(address)
+    const avoided = entry !== undefined && entry.state !== 'PREFERRED'
+    return { address, prefixLength: entry?.prefixLength ?? 128, avoided, ofNextHop: false }
   }
 
   /** The address that we use towards `dst`, or a negative errno. */

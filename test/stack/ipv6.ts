@@ -3,6 +3,7 @@ import t from 'tap'
 import { createHash } from 'node:crypto'
 import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH } from '../../src/base/errno.ts'
 import { EV_CLOSED } from '../../src/stack/stack.ts'
+import { formatAddress } from '../../src/wire/address-text.ts'
 import { addr } from '../helpers/net.ts'
 import { linkLocalOf } from '../helpers/net6.ts'
 import { randomBytes } from '../helpers/random.ts'
@@ -128,4 +129,14 @@ t.test('an address that another station has is DUPLICATED, and who set it is tol
   t.equal(b.stack.ipv6.addresses.find(addr('2001:db8::1'))?.state, 'DUPLICATED')
   t.equal(a.stack.ipv6.addresses.find(addr('2001:db8::1'))?.state, 'PREFERRED')
   t.notOk(b.stack.isLocal(addr('2001:db8::1')))
+})
+
+t.test('Stack.sortDestinations(): what can be reached first, IPv6 before IPv4', async t => {
+  const { stack } = new Node(1, { addresses: ['10.0.0.1/24', '2001:db8::1/64'] })
+  const sorted = (...list: string[]) => stack.sortDestinations(list.map(addr)).map(formatAddress)
+  for (let now = 0; now <= 2000; now += 500) stack.run(now, 64)
+  t.same(sorted('10.0.0.9', '2001:db8::9'), ['2001:db8::9', '10.0.0.9'])
+  t.same(sorted('2001:db8:9::1', '10.0.0.9'), ['10.0.0.9', '2001:db8:9::1'], 'no route')
+  t.same(sorted('127.0.0.1', '::1'), ['::1', '127.0.0.1'])
+  t.same(sorted(), [])
 })
