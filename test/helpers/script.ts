@@ -30,9 +30,9 @@
 //                          frag_needed, admin_prohibited, time_exceeded. (IPv6: mtu + 20, see below.)
 //   established [rtt S] [win N] [<OPTIONS>]   a whole handshake that the peer began; `connected …`: that we began
 //   CALL [ARGUMENTS] [= RESULT]   result 0 unless told, else an errno's name:
-//     listen, unlisten, bind PORT, connect, accept, read N|"TEXT", write N|"TEXT" [more|urgent], shutdown (SHUT_WR), close,
-//     abort, oob "C" (recv(MSG_OOB)), setsockopt NAME N (on the listener or before connect, if there is no connection yet), rcvbuf N,
-//     answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
+//     listen, unlisten, bind PORT, connect, accept, read N|"TEXT", write N|"TEXT" [more|urgent], shutdown (SHUT_WR),
+//     close, abort, oob "C" (recv(MSG_OOB)), setsockopt NAME N (for those to come, if there is no connection yet),
+//     rcvbuf N, answer accept|drop|refuse (to SYNs), noroom N (the link has none so often), replace (the stack's thread)
 //   = STATE                FREE, SYN-SENT, …, TIME-WAIT
 //   = EV_FIN, = !EV_FIN    the event came (since this was last asked), or not
 //   = errno NAME           of the last EV_ERROR; `none`
@@ -62,6 +62,7 @@ import {
   formatSegment,
   textOffset,
 } from './script-segment.ts'
+import { ICMP, TCP_INFO } from './script-tables.ts'
 
 export { type Script, parseScripts }
 
@@ -614,66 +615,3 @@ const optionOf = (s: Segment, name: string): string | undefined =>
 const ours = (offset: number): number =>
   (offset ^ (31 * (offset >>> 8)) ^ (17 * (offset >>> 16))) & 255
 const theirs = (offset: number): number => 255 - ours(offset)
-
-type TypeCode = readonly [type: number, code: number]
-/** errno and hardness as the network layer has them; type and code of either family. */
-const ICMP: Record<string, readonly [errno: number, hard: boolean, v4: TypeCode, v6: TypeCode]> = {
-  net_unreachable: [errnos.ENETUNREACH, false, [3, 0], [1, 0]],
-  host_unreachable: [errnos.EHOSTUNREACH, false, [3, 1], [1, 3]],
-  proto_unreachable: [errnos.ENOPROTOOPT, true, [3, 2], [4, 1]],
-  port_unreachable: [errnos.ECONNREFUSED, true, [3, 3], [1, 4]],
-  frag_needed: [errnos.EMSGSIZE, false, [3, 4], [2, 0]],
-  admin_prohibited: [errnos.EHOSTUNREACH, true, [3, 13], [1, 1]],
-  time_exceeded: [errnos.EHOSTUNREACH, false, [11, 0], [3, 0]],
-}
-
-/** Offset and size in struct tcp_info (linux/tcp.h). */
-const TCP_INFO: Record<string, readonly [at: number, size: number]> = {
-  state: [0, 1],
-  ca_state: [1, 1],
-  retransmits: [2, 1],
-  probes: [3, 1],
-  backoff: [4, 1],
-  options: [5, 1],
-  wscale: [6, 1],
-  rto: [8, 4],
-  ato: [12, 4],
-  snd_mss: [16, 4],
-  rcv_mss: [20, 4],
-  unacked: [24, 4],
-  sacked: [28, 4],
-  lost: [32, 4],
-  retrans: [36, 4],
-  last_data_sent: [44, 4],
-  last_data_recv: [52, 4],
-  last_ack_recv: [56, 4],
-  pmtu: [60, 4],
-  rcv_ssthresh: [64, 4],
-  rtt: [68, 4],
-  rttvar: [72, 4],
-  snd_ssthresh: [76, 4],
-  snd_cwnd: [80, 4],
-  advmss: [84, 4],
-  reordering: [88, 4],
-  rcv_rtt: [92, 4],
-  rcv_space: [96, 4],
-  total_retrans: [100, 4],
-  pacing_rate: [104, 8],
-  bytes_acked: [120, 8],
-  bytes_received: [128, 8],
-  segs_out: [136, 4],
-  segs_in: [140, 4],
-  notsent_bytes: [144, 4],
-  min_rtt: [148, 4],
-  data_segs_in: [152, 4],
-  data_segs_out: [156, 4],
-  delivered: [192, 4],
-  delivered_ce: [196, 4],
-  bytes_sent: [200, 8],
-  bytes_retrans: [208, 8],
-  dsack_dups: [216, 4],
-  reord_seen: [220, 4],
-  rcv_ooopack: [224, 4],
-  snd_wnd: [228, 4],
-  total_rto: [240, 2],
-}
