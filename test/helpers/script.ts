@@ -73,6 +73,12 @@ const PORT = 80
 const FIRST_PEER_PORT = 40_000
 const TRACE_LINES = 25
 
+/** The same script with ISNs of which ours is about to wrap, and the peer's to change its sign. */
+export function nearWrap(script: Script): Script {
+  const settings = new Map([['iss', '4294966796'], ['irs', '2147483148'], ...script.settings])
+  return { ...script, settings }
+}
+
 /** Why the script fails, in a readable way; '' if it does not. */
 export function runScript(script: Script, family: 4 | 6): string {
   const run = new Run(script, family)
