@@ -2,7 +2,7 @@
 import t from 'tap'
 import { EADDRNOTAVAIL } from '../../../../src/base/errno.ts'
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../../../../src/stack/transport/ports.ts'
-import type { Address} from '../../../../src/wire/address.ts';
+import type { Address } from '../../../../src/wire/address.ts'
 import { LOOPBACK_V4 } from '../../../../src/wire/address.ts'
 import { ACK, FIN, SYN } from '../../../../src/wire/tcp.ts'
 import { HERE, Host, Inbox, Outbox, THERE } from '../../../helpers/tcp-pair.ts'
