@@ -402,7 +402,7 @@ CASE("IPPROTO_IPV6 on an AF_INET socket: ENOPROTOOPT or EOPNOTSUPP")
 	must(close(fd));
 }
 
-CASE("a link-local address without its interface: EINVAL; with one that there is not: ENODEV, ENETUNREACH")
+CASE("a link-local address without its interface: EINVAL; with an unknown one: ENODEV, ENETUNREACH")
 {
 	int fd = tcp6();
 	struct sockaddr_in6 a = at6("fe80::1", 80);

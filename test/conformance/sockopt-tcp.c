@@ -219,7 +219,7 @@ static bool congestion_is(int fd, const char *want)
 	return strcmp(name, want) == 0;
 }
 
-CASE("TCP_CONGESTION: before and after connect(); accepted sockets have the listener's, as it is then")
+CASE("TCP_CONGESTION: before and after connect(); accepted sockets have the listener's of then")
 {
 	struct sockaddr_in where;
 	int listener = tcp_listener(&where, 2), client = tcp(), first, second, late;
