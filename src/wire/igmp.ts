@@ -1,6 +1,7 @@
 // IGMP: who wants which groups. Version 3 (RFC 3376 section 4), and what older hosts and routers say (RFC 2236, RFC 1112).
 import { i32, u16, writeU16, writeU32 } from '../base/bytes.ts'
 import { checksum } from './checksum.ts'
+import type { GroupRecord } from './group-record.ts'
 
 export const IPPROTO_IGMP = 2
 
@@ -85,21 +86,24 @@ export function emitIgmp(bytes: Uint8Array, at: number, type: number, group: num
   writeU16(bytes, at + 2, checksum(bytes, at, IGMP_HEADER_LEN))
 }
 
-/** Writes a group record without its sources, IGMP_RECORD_LEN bytes; `sourceCount` words follow it. */
-export function emitRecord(
+/** Writes a version 3 report of these records; its length. */
+export function emitV3Report(
   bytes: Uint8Array,
   at: number,
-  type: number,
-  sourceCount: number,
-  group: number,
-): void {
-  writeU32(bytes, at, (type << 24) | sourceCount)
-  writeU32(bytes, at + 4, group)
-}
-
-/** Puts the header before `count` records that lie at `at + IGMP_HEADER_LEN`, and sums all `length` bytes. */
-export function emitV3Report(bytes: Uint8Array, at: number, length: number, count: number): void {
+  records: readonly GroupRecord[],
+): number {
+  let i = at + IGMP_HEADER_LEN
+  for (const { type, group, sources } of records) {
+    writeU32(bytes, i, (type << 24) | sources.length)
+    writeU32(bytes, i + 4, group.d)
+    i += IGMP_RECORD_LEN
+    for (const source of sources) {
+      writeU32(bytes, i, source.d)
+      i += 4
+    }
+  }
   writeU32(bytes, at, IGMP_V3_REPORT << 24)
-  writeU32(bytes, at + 4, count)
-  writeU16(bytes, at + 2, checksum(bytes, at, length))
+  writeU32(bytes, at + 4, records.length)
+  writeU16(bytes, at + 2, checksum(bytes, at, i - at))
+  return i - at
 }

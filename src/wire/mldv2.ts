@@ -1,6 +1,7 @@
 // Multicast listener discovery, version 2 (RFC 3810) and what is left of version 1 (RFC 2710).
 import { u16, writeU16, writeU32 } from '../base/bytes.ts'
 import { Address } from './address.ts'
+import type { GroupRecord } from './group-record.ts'
 import { ICMPV6_HEADER_LEN, MLDV2_REPORT, MLD_QUERY, emitIcmpv6 } from './icmpv6.ts'
 import { IPPROTO_HOPOPTS, IPPROTO_ICMPV6, IPV6_HEADER_LEN, IPV6_NEXT_HEADER } from './ipv6.ts'
 import { OPT_ROUTER_ALERT } from './ipv6-extensions.ts'
@@ -8,15 +9,8 @@ import { OPT_ROUTER_ALERT } from './ipv6-extensions.ts'
 /** A version 1 message, and the head of a version 2 query. */
 export const MLD_LEN = 24
 const MLDV2_QUERY_LEN = 28
-const RECORD_LEN = 20
-
-/** Types of records in a report (section 5.2.12). */
-export const MODE_IS_INCLUDE = 1
-export const MODE_IS_EXCLUDE = 2
-export const CHANGE_TO_INCLUDE = 3
-export const CHANGE_TO_EXCLUDE = 4
-export const ALLOW_NEW_SOURCES = 5
-export const BLOCK_OLD_SOURCES = 6
+/** Of a group record without its sources. */
+export const MLD_RECORD_LEN = 20
 
 export interface MldQuery {
   readonly version: 1 | 2
@@ -29,12 +23,6 @@ export interface MldQuery {
   /** Robustness and interval (s) of the querier; 0: not said. */
   readonly robustness: number
   readonly interval: number
-}
-
-export interface MldRecord {
-  readonly type: number
-  readonly group: Address
-  readonly sources: readonly Address[]
 }
 
 /** The query of `length` bytes at `at`; undefined: it is none (section 8.1), or its number of sources lies. */
@@ -62,18 +50,18 @@ export function parseMldReport(
   bytes: Uint8Array,
   at: number,
   length: number,
-): MldRecord[] | undefined {
+): GroupRecord[] | undefined {
   if (length < ICMPV6_HEADER_LEN) return
   const end = at + length
-  const records: MldRecord[] = []
+  const records: GroupRecord[] = []
   let i = at + ICMPV6_HEADER_LEN
   for (let left = u16(bytes, at + 6); left > 0; left--) {
-    if (i + RECORD_LEN > end) return
+    if (i + MLD_RECORD_LEN > end) return
     const count = u16(bytes, i + 2)
-    const size = RECORD_LEN + 16 * count + 4 * bytes[i + 1]
+    const size = MLD_RECORD_LEN + 16 * count + 4 * bytes[i + 1]
     if (i + size > end) return
     const group = Address.read(bytes, i + 4, 16)
-    records.push({ type: bytes[i], group, sources: addressesAt(bytes, i + RECORD_LEN, count) })
+    records.push({ type: bytes[i], group, sources: addressesAt(bytes, i + MLD_RECORD_LEN, count) })
     i += size
   }
   return records
@@ -89,14 +77,11 @@ function floating(code: number, top: number, exponentAt: number): number {
 const addressesAt = (bytes: Uint8Array, at: number, count: number): Address[] =>
   Array.from({ length: count }, (_, i) => Address.read(bytes, at + 16 * i, 16))
 
-export const mldRecordLength = (record: MldRecord): number =>
-  RECORD_LEN + 16 * record.sources.length
-
 /** A version 2 report of these records; its length. */
 export function emitMldReport(
   bytes: Uint8Array,
   at: number,
-  records: readonly MldRecord[],
+  records: readonly GroupRecord[],
 ): number {
   emitIcmpv6(bytes, at, MLDV2_REPORT, 0, records.length)
   let i = at + ICMPV6_HEADER_LEN
@@ -104,7 +89,7 @@ export function emitMldReport(
     writeU16(bytes, i, type << 8)
     writeU16(bytes, i + 2, sources.length)
     group.write(bytes, i + 4)
-    i += RECORD_LEN
+    i += MLD_RECORD_LEN
     for (const source of sources) {
       source.write(bytes, i)
       i += 16

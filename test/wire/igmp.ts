@@ -1,8 +1,9 @@
 import t from 'tap'
 import { checksum } from '../../src/wire/checksum.ts'
 import { writeU16 } from '../../src/base/bytes.ts'
+import { ALLOW_NEW_SOURCES, CHANGE_TO_EXCLUDE } from '../../src/wire/group-record.ts'
 import * as igmp from '../../src/wire/igmp.ts'
-import { ip } from '../helpers/net.ts'
+import { addr, ip } from '../helpers/net.ts'
 
 const { IgmpMessage } = igmp
 
@@ -87,12 +88,13 @@ t.test('emitIgmp() is read back', async t => {
   t.same([b[0], b[9]], [0xaa, 0xaa])
 })
 
-t.test('emitRecord() and emitV3Report() write the report of RFC 3376 section 4.2', async t => {
+t.test('emitV3Report() writes the report of RFC 3376 section 4.2', async t => {
   const b = new Uint8Array(28)
-  igmp.emitRecord(b, 8, 4, 0, ip('239.1.2.3'))
-  igmp.emitRecord(b, 16, 5, 1, ip('232.0.0.1'))
-  b.set([10, 0, 0, 9], 24)
-  igmp.emitV3Report(b, 0, 28, 2)
+  const length = igmp.emitV3Report(b, 0, [
+    { type: CHANGE_TO_EXCLUDE, group: addr('239.1.2.3'), sources: [] },
+    { type: ALLOW_NEW_SOURCES, group: addr('232.0.0.1'), sources: [addr('10.0.0.9')] },
+  ])
+  t.equal(length, 28)
   t.equal(checksum(b, 0, 28), 0)
   b[2] = b[3] = 0
   t.equal(

@@ -1,17 +1,19 @@
 import t from 'tap'
+import {
+  CHANGE_TO_EXCLUDE,
+  type GroupRecord,
+  MODE_IS_INCLUDE,
+} from '../../src/wire/group-record.ts'
 import { MLD_DONE, MLD_QUERY, MLD_REPORT } from '../../src/wire/icmpv6.ts'
 import { emitIpv6 } from '../../src/wire/ipv6.ts'
 import { Ipv6Chain } from '../../src/wire/ipv6-extensions.ts'
 import {
-  CHANGE_TO_EXCLUDE,
-  type MldRecord,
-  MODE_IS_INCLUDE,
+  MLD_RECORD_LEN,
   emitMldQuery,
   emitMldReport,
   emitMldV1,
   emitRouterAlert,
   hasRouterAlert,
-  mldRecordLength,
   parseMldQuery,
   parseMldReport,
 } from '../../src/wire/mldv2.ts'
@@ -83,12 +85,12 @@ t.test('parseMldQuery() refuses one for no group, and a general one with sources
 
 t.test('emitMldReport() and parseMldReport()', async t => {
   const bytes = memory()
-  const records: MldRecord[] = [
+  const records: GroupRecord[] = [
     { type: CHANGE_TO_EXCLUDE, group: GROUP, sources: [] },
     { type: MODE_IS_INCLUDE, group: addr('ff02::2'), sources: SOURCES },
   ]
   const length = emitMldReport(bytes, 1, records)
-  t.equal(length, 8 + mldRecordLength(records[0]) + mldRecordLength(records[1]))
+  t.equal(length, 8 + 2 * MLD_RECORD_LEN + 2 * 16)
   t.same(parseMldReport(bytes, 1, length), records)
   for (let n = 0; n < length; n++)
     t.equal(parseMldReport(bytes.slice(0, 1 + n), 1, n), undefined, `${n} bytes`)

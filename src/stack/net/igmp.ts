@@ -4,6 +4,7 @@ import { writeU16, writeU32 } from '../../base/bytes.ts'
 import { Address } from '../../wire/address.ts'
 import { checksum } from '../../wire/checksum.ts'
 import { ETHERTYPE_IPV4 } from '../../wire/ethernet.ts'
+import type { GroupRecord } from '../../wire/group-record.ts'
 import {
   IGMP_HEADER_LEN,
   IGMP_QUERY,
@@ -14,21 +15,14 @@ import {
   IPPROTO_IGMP,
   IgmpMessage,
   emitIgmp,
-  emitRecord,
   emitV3Report,
 } from '../../wire/igmp.ts'
 import { IPV4_HEADER_LEN, emitIpv4 } from '../../wire/ipv4.ts'
 import type { LinkUser, Nic } from '../link/nic.ts'
 import type { NetCounters } from './counters.ts'
-import { type Group, type Groups } from './groups.ts'
+import type { Group, Groups } from './groups.ts'
 import { groupMacV4 } from './ipv4-group-path.ts'
-import {
-  type GroupRecord,
-  ListenerReports,
-  MODE_IS_EXCLUDE,
-  CHANGE_TO_EXCLUDE,
-  type ReportWire,
-} from './listener-reports.ts'
+import { ListenerReports, type ReportWire } from './listener-reports.ts'
 import type { Packet } from './path.ts'
 import type { Protocol } from './protocol.ts'
 
@@ -54,6 +48,8 @@ export interface IgmpGround {
 
 export class Igmp implements Protocol, ReportWire, LinkUser {
   readonly takesGroups = true
+  readonly recordLength = IGMP_RECORD_LEN
+  readonly sourceLength = 4
   private readonly ground: IgmpGround
   private readonly reports: ListenerReports
 
@@ -111,44 +107,16 @@ export class Igmp implements Protocol, ReportWire, LinkUser {
     return group.d !== ALL_HOSTS
   }
 
-  /** In as many messages as they need. */
-  report(records: readonly GroupRecord[]): void {
+  get room(): number {
+    return this.ground.nic.mtu - HEADER_LEN - IGMP_HEADER_LEN
+  }
+
+  report(records: readonly GroupRecord[]): boolean {
     const { nic } = this.ground
-    const room = nic.mtu - HEADER_LEN
-    let at = -1
-    let end = 0
-    let count = 0
-    const flush = () => {
-      if (count > 0) {
-        emitV3Report(nic.bytes, at, end - at, count)
-        this.close(at, end - at, ALL_V3_ROUTERS)
-      }
-      count = 0
-      at = -1
-    }
-    for (const { type, group, sources } of records) {
-      const most = Math.floor((room - IGMP_HEADER_LEN - IGMP_RECORD_LEN) / 4)
-      // Of those that are excluded as many as fit are named, in one record (section 4.2.16).
-      const isExclude = type === MODE_IS_EXCLUDE || type === CHANGE_TO_EXCLUDE
-      const total = isExclude ? Math.min(most, sources.length) : sources.length
-      for (let done = 0; done === 0 || done < total;) {
-        const n = Math.min(most, total - done)
-        const size = IGMP_RECORD_LEN + 4 * n
-        if (at >= 0 && end - at + size > room) flush()
-        if (at < 0) {
-          at = this.open(room)
-          if (at < 0) return
-          end = at + IGMP_HEADER_LEN
-        }
-        emitRecord(nic.bytes, end, type, n, group.d)
-        for (let i = 0; i < n; i++)
-          writeU32(nic.bytes, end + IGMP_RECORD_LEN + 4 * i, sources[done + i].d)
-        end += size
-        count++
-        done += Math.max(n, 1)
-      }
-    }
-    flush()
+    const at = this.open(nic.mtu - HEADER_LEN)
+    if (at < 0) return false
+    this.close(at, emitV3Report(nic.bytes, at, records), ALL_V3_ROUTERS)
+    return true
   }
 
   oldReport(version: number, group: Address): void {

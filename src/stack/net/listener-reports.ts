@@ -3,29 +3,31 @@
 // delay, so that many hosts do not answer at once. Towards a querier of an older version we speak that version
 // (RFC 3376 section 7.2, RFC 3810 section 8.2).
 import type { Address } from '../../wire/address.ts'
-import type { FilterMode, Group, Groups } from './groups.ts'
-import { has } from './groups.ts'
+import {
+  ALLOW_NEW_SOURCES,
+  BLOCK_OLD_SOURCES,
+  CHANGE_TO_EXCLUDE,
+  CHANGE_TO_INCLUDE,
+  type GroupRecord,
+  MODE_IS_EXCLUDE,
+  MODE_IS_INCLUDE,
+} from '../../wire/group-record.ts'
+import { type FilterMode, type Group, type Groups, has } from './groups.ts'
 
-/** Record types; IGMPv3 and MLDv2 have the same numbers (RFC 3376 section 4.2.12, RFC 3810 section 5.2.12). */
-export const MODE_IS_INCLUDE = 1
-export const MODE_IS_EXCLUDE = 2
-export const CHANGE_TO_INCLUDE = 3
-export const CHANGE_TO_EXCLUDE = 4
-export const ALLOW_NEW_SOURCES = 5
-export const BLOCK_OLD_SOURCES = 6
-
-export interface GroupRecord {
-  readonly type: number
-  readonly group: Address
-  readonly sources: readonly Address[]
-}
-
-/** The notation. Messages for which there is no room are lost; the next one says the same. */
+/** The notation. */
 export interface ReportWire {
   /** Is this group told of at all? */
   isReported(group: Address): boolean
-  report(records: readonly GroupRecord[]): void
-  /** The older versions' (1 is the oldest); `leave` is not asked for where the version has none. */
+  /** Bytes of records that one report takes: `recordLength` each, and `sourceLength` for each source. */
+  readonly room: number
+  readonly recordLength: number
+  readonly sourceLength: number
+  /** One report; false: the link has no room. */
+  report(records: readonly GroupRecord[]): boolean
+  /**
+   * The older versions' (1 is the oldest); `leave` is not asked for where the version has none. They are lost when the
+   * link has no room.
+   */
   oldReport(version: number, group: Address): void
   oldLeave(group: Address): void
 }
@@ -43,13 +45,15 @@ export interface Query {
   readonly interval: number
 }
 
-/** RFC 3376 section 8, ms. */
+/** RFC 3376 section 8, RFC 3810 section 9; ms. */
 const ROBUSTNESS = 2
-const QUERY_INTERVAL = 125
+const QUERY_INTERVAL = 125_000
 const UNSOLICITED_REPORT_INTERVAL = 1_000
 const OLD_UNSOLICITED_REPORT_INTERVAL = 10_000
 /** Whoever asks for answers at once, again and again, gets one in so many ms. */
 const MIN_RESPONSE = 200
+/** When the link has no room. */
+const RETRY = 10
 /** Sources that are asked for one by one; more, and the answer is for all. */
 const MAX_QUERIED = 64
 
@@ -80,7 +84,12 @@ export class ListenerReports {
   private changesAt = Infinity
   private quietUntil = -Infinity
   private answerAllAt = Infinity
+  /** Records for which there was no room yet. */
+  private waiting: readonly GroupRecord[] = []
+  private retryAt = Infinity
   private robustness = ROBUSTNESS
+  private interval = QUERY_INTERVAL
+  private up = false
   /** Until when a querier of each older version is thought to be there. */
   private readonly olderUntil: number[] = []
   private version: number
@@ -108,7 +117,7 @@ export class ListenerReports {
 
   /** Groups.onChange: told from the next run() on. */
   changed(group: Group, mode: FilterMode, sources: readonly Address[]): void {
-    if (!this.wire.isReported(group.address)) return
+    if (!this.up || !this.wire.isReported(group.address)) return
     const pending = this.pend(group.address)
     if (mode !== group.mode) {
       pending.modeLeft = this.robustness
@@ -125,6 +134,7 @@ export class ListenerReports {
 
   /** Another link: it has heard of nothing. */
   linkUp(): void {
+    this.up = true
     for (const group of this.groups.all())
       if (this.wire.isReported(group.address) && group.isWanted)
         this.pend(group.address).modeLeft = this.robustness
@@ -134,24 +144,29 @@ export class ListenerReports {
   }
 
   linkDown(): void {
+    this.up = false
     this.pending.clear()
-    this.changesAt = this.answerAllAt = this.soonest = Infinity
+    this.waiting = []
+    this.changesAt = this.answerAllAt = this.retryAt = this.soonest = Infinity
   }
 
   /** Section 5.2: a pending answer to all is soon enough for everything. */
   queryArrives(query: Query, now: number): void {
     const { group, sources, version } = query
     if (query.robustness > 0) this.robustness = query.robustness
+    if (query.interval > 0) this.interval = query.interval * 1000
     if (version < this.newest) this.heardOlder(version, query, now)
     this.updateVersion(now)
-    const delay = this.delay(Math.max(query.maxResponse, MIN_RESPONSE))
-    const at = Math.max(now + delay, this.quietUntil)
+    const at = this.answerTime(query, now)
     if (this.answerAllAt <= at) return
     if (group === undefined) {
       if (this.version === this.newest) this.answerAllAt = at
-      else for (const { address } of this.wanted()) this.answer(address, [], at, query.maxResponse)
+      // Each group has a delay of its own (RFC 2236 section 3).
+      else
+        for (const { address } of this.wanted())
+          this.answer(address, [], this.answerTime(query, now))
     } else if (this.groups.find(group)?.isWanted === true && this.wire.isReported(group))
-      this.answer(group, sources, at, query.maxResponse)
+      this.answer(group, sources, at)
     this.reschedule()
   }
 
@@ -174,7 +189,7 @@ export class ListenerReports {
   }
 
   private runNewest(now: number): void {
-    const records: GroupRecord[] = []
+    const records = [...this.waiting]
     if (now >= this.answerAllAt) {
       this.answerAllAt = Infinity
       this.quietUntil = now + MIN_RESPONSE
@@ -193,7 +208,39 @@ export class ListenerReports {
     }
     if (now >= this.changesAt)
       this.changesAt = again ? now + this.delay(UNSOLICITED_REPORT_INTERVAL) : Infinity
-    if (records.length > 0) this.wire.report(records)
+    this.send(records, now)
+  }
+
+  /** As many records in each report as it takes. */
+  private send(records: readonly GroupRecord[], now: number): void {
+    const { wire } = this
+    const fitting = records.flatMap(record => this.split(record))
+    this.waiting = []
+    this.retryAt = Infinity
+    for (let start = 0, end = 0; start < fitting.length; start = end) {
+      let room = wire.room
+      while (end < fitting.length && (room -= this.lengthOf(fitting[end])) >= 0) end++
+      if (wire.report(fitting.slice(start, end))) continue
+      this.waiting = fitting.slice(start, start + MAX_PENDING)
+      this.retryAt = now + RETRY
+      return
+    }
+  }
+
+  /** Of sources that are excluded as many as fit are named, those of others in several records (section 4.2.16). */
+  private split(record: GroupRecord): GroupRecord[] {
+    const { room, recordLength, sourceLength } = this.wire
+    const most = Math.floor((room - recordLength) / sourceLength)
+    const { type, group, sources } = record
+    if (sources.length <= most) return [record]
+    const parts: GroupRecord[] = []
+    for (let i = 0; i < sources.length; i += most)
+      parts.push({ type, group, sources: sources.slice(i, i + most) })
+    return type === MODE_IS_EXCLUDE || type === CHANGE_TO_EXCLUDE ? parts.slice(0, 1) : parts
+  }
+
+  private lengthOf({ sources }: GroupRecord): number {
+    return this.wire.recordLength + this.wire.sourceLength * sources.length
   }
 
   private runOlder(now: number): void {
@@ -259,25 +306,21 @@ export class ListenerReports {
     else pending.sources.push({ source, left: this.robustness })
   }
 
-  private answer(
-    address: Address,
-    sources: readonly Address[],
-    at: number,
-    maxResponse: number,
-  ): void {
+  private answerTime({ maxResponse }: Query, now: number): number {
+    return Math.max(now + this.delay(Math.max(maxResponse, MIN_RESPONSE)), this.quietUntil)
+  }
+
+  private answer(address: Address, sources: readonly Address[], at: number): void {
     const pending = this.pend(address)
     const isPending = pending.answerAt < Infinity
-    // Each group has a delay of its own (RFC 2236 section 3).
-    const when = this.version === this.newest ? at : at + this.delay(maxResponse / 2)
     const all = sources.length === 0 || (isPending && pending.queried.length === 0)
     const merged = [...pending.queried, ...sources.filter(s => !has(pending.queried, s))]
     pending.queried = all || merged.length > MAX_QUERIED ? [] : merged
-    pending.answerAt = Math.min(pending.answerAt, when)
+    pending.answerAt = Math.min(pending.answerAt, at)
   }
 
   private heardOlder(version: number, query: Query, now: number): void {
-    const interval = (query.interval || QUERY_INTERVAL) * 1000
-    this.olderUntil[version] = now + this.robustness * interval + query.maxResponse
+    this.olderUntil[version] = now + this.robustness * this.interval + query.maxResponse
   }
 
   /** Another version: what was to be said in the old one is not said any more (section 7.2.1). */
@@ -286,7 +329,8 @@ export class ListenerReports {
     while (version < this.newest && now >= (this.olderUntil[version] ?? -Infinity)) version++
     if (version === this.version) return
     this.version = version
-    this.answerAllAt = Infinity
+    this.waiting = []
+    this.answerAllAt = this.retryAt = Infinity
     for (const pending of this.pending.values()) {
       pending.answerAt = pending.repeatAt = Infinity
       if (now < this.changesAt) this.forgetChanges(pending)
@@ -329,7 +373,7 @@ export class ListenerReports {
   }
 
   private reschedule(): void {
-    let soonest = Math.min(this.changesAt, this.answerAllAt)
+    let soonest = Math.min(this.changesAt, this.answerAllAt, this.retryAt)
     for (const { answerAt, repeatAt } of this.pending.values())
       soonest = Math.min(soonest, answerAt, repeatAt)
     this.soonest = soonest
