@@ -82,6 +82,7 @@ const keys: Record<string, Key> = {
   keepalive_intvl: number('keepAliveInterval', 1, 32_767, ' s'),
   keepalive_probes: number('keepAliveProbes', 1, 127),
   fin_timeout: number('finTimeout', 1, 120, ' s'),
+  mtu_probing: number('mtuProbing', 0, 1),
   tw_reuse: number('twReuse', 0, 2),
   syncookies: number('synCookies', 0, 2),
   fastopen: number('fastOpen', 0, 1551, ' (bits)'),
