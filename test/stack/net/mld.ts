@@ -347,6 +347,43 @@ t.test(
   },
 )
 
+t.test('version 1 is thought to be there for twice the interval that a querier said', async t => {
+  const host = member()
+  arrive(
+    host.nic,
+    mldFrame((b, at) => emitMldQuery(b, at, 0, addr('::'), [], 2, 10)),
+    6000,
+  )
+  runTo(host, 6900)
+  arrive(host.nic, query1(0), 7000)
+  runTo(host, 7500)
+  host.sink.take()
+  const before = wish({ group: addr('ff05::7') })
+  runTo(host, 26_990)
+  host.ipv6.groups.add(before)
+  host.ipv6.run(26_990)
+  t.same(told(host), ['report ff05::7'])
+  const after = wish({ group: addr('ff05::8') })
+  runTo(host, 27_000)
+  host.ipv6.groups.add(after)
+  host.ipv6.run(27_000)
+  t.same(told(host), ['TO_EX ff05::8 {}'])
+})
+
+t.test('version 1: every answer comes within the time of the query', async t => {
+  for (let i = 10; i < 50; i++) {
+    const host = host6(i)
+    host.ipv6.groups.add(wish())
+    runTo(host, 5000)
+    host.sink.take()
+    arrive(host.nic, query1(1000), 6000)
+    runTo(host, 7000)
+    t.equal(told(host).length, 2)
+    runTo(host, 9000)
+    t.same(told(host), [])
+  }
+})
+
 t.test(
   'only what somebody wants is heard: the nic leaves a group with the last who wants it',
   async t => {
