@@ -58,7 +58,6 @@ export const EHOSTUNREACH = 113 as const
 export const EALREADY = 114 as const
 export const EINPROGRESS = 115 as const
 export const ECANCELED = 125 as const
-export const ENOTSUP = EOPNOTSUPP
 export const EWOULDBLOCK = EAGAIN
 
 const names = new Map<number, string>([

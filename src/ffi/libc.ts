@@ -38,7 +38,6 @@ const raw = {
   connect: lib.func('int connect(int, uintptr_t, uint32_t)'),
   listen: lib.func('int listen(int, int)'),
   accept4: lib.func('int accept4(int, uintptr_t, uintptr_t, int)'),
-  getsockname: lib.func('int getsockname(int, uintptr_t, uintptr_t)'),
   getpeername: lib.func('int getpeername(int, uintptr_t, uintptr_t)'),
   getsockopt: lib.func('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
   setsockopt: lib.func('int setsockopt(int, int, int, uintptr_t, uint32_t)'),
@@ -70,11 +69,8 @@ export const SOCK_SEQPACKET = 5
 export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
-export const SO_ERROR = 4
 export const SO_SNDBUF = 7
 export const SO_PEERCRED = 17
-export const SO_PEERPIDFD = 77
-export const MSG_PEEK = 2
 export const MSG_DONTWAIT = 0x40
 export const MSG_NOSIGNAL = 0x4000
 export const MSG_CMSG_CLOEXEC = 0x40000000
@@ -83,10 +79,7 @@ export const SHUT_WR = 1
 export const SHUT_RDWR = 2
 export const LOCK_EX = 2
 export const LOCK_NB = 4
-export const LOCK_UN = 8
-export const F_GETFD = 1
 export const F_SETFD = 2
-export const F_GETFL = 3
 export const F_SETFL = 4
 export const FD_CLOEXEC = 1
 export const O_NONBLOCK = 0o4000
@@ -131,8 +124,6 @@ export const connect = (fd: number, address: number, n: number) =>
   checked(raw.connect(fd, address, n))
 export const listen = (fd: number, backlog: number) => checked(raw.listen(fd, backlog))
 export const accept4 = (fd: number, flags: number) => checked(raw.accept4(fd, 0, 0, flags))
-export const getsockname = (fd: number, address: number, length: number) =>
-  checked(raw.getsockname(fd, address, length))
 export const getpeername = (fd: number, address: number, length: number) =>
   checked(raw.getpeername(fd, address, length))
 export const shutdown = (fd: number, how: number) => checked(raw.shutdown(fd, how))
@@ -190,13 +181,6 @@ export const futexWake = (address: number, n: number) =>
 /** A descriptor that becomes readable when process `pid` ends (pidfd_open(2)). */
 export const pidfdOpen = (pid: number) =>
   checked(Number(raw.syscall(SYS.pidfd_open, pid, 0, 0, 0, 0, 0)))
-
-/** An int socket option; negative errno. */
-export function getsockoptInt(fd: number, level: number, name: number): number {
-  scratchView.setUint32(64, 4, true)
-  const r = checked(raw.getsockopt(fd, level, name, scratch + 72, scratch + 64))
-  return r < 0 ? r : scratchView.getInt32(72, true)
-}
 export function setsockoptInt(fd: number, level: number, name: number, value: number): number {
   scratchView.setInt32(72, value, true)
   return checked(raw.setsockopt(fd, level, name, scratch + 72, 4))

@@ -1,5 +1,5 @@
 // Network interfaces of the kernel whose other end is a descriptor (tun(4)).
-import { closeSync, constants, openSync } from 'node:fs'
+import { constants, openSync } from 'node:fs'
 
 import { ENAMETOOLONG } from '../base/errno.ts'
 import * as libc from './libc.ts'
@@ -28,7 +28,6 @@ const IFREQ_SIZE = 40
 
 /** The device, non-blocking. Throws as openSync() does. */
 export const openTun = () => openSync(TUN_DEVICE, constants.O_RDWR | constants.O_NONBLOCK)
-export const closeTun = closeSync
 
 /**
  * Makes `fd` the other end of the Ethernet interface `name`, which is made if there is none; frames come and go with

@@ -43,12 +43,9 @@ export function unixConnect(fd: number, name: string): number {
 }
 
 /** The peer's name, `@` for abstract; '' if it has none, or a negative errno. */
-export const unixPeerName = (fd: number) => nameOf(libc.getpeername, fd)
-export const unixName = (fd: number) => nameOf(libc.getsockname, fd)
-
-function nameOf(call: typeof libc.getsockname, fd: number): string | number {
+export function unixPeerName(fd: number): string | number {
   libc.scratchView.setUint32(LENGTH, UNIX_PATH_MAX + 2, true)
-  const r = call(fd, libc.scratch + ADDRESS, libc.scratch + LENGTH)
+  const r = libc.getpeername(fd, libc.scratch + ADDRESS, libc.scratch + LENGTH)
   if (r < 0) return r
   const end = ADDRESS + libc.scratchView.getUint32(LENGTH, true)
   if (end <= ADDRESS + 2) return ''

@@ -3,8 +3,6 @@ import { i32, u16, writeU16, writeU32 } from '../base/bytes.ts'
 import { finish } from './checksum.ts'
 
 export const IPV4_HEADER_LEN = 20
-/** The most that ihl can say. */
-export const IPV4_MAX_HEADER_LEN = 60
 /** The largest datagram: totalLength has 16 bits. */
 export const IPV4_MAX_DATAGRAM = 65535
 

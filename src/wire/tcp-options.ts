@@ -10,7 +10,6 @@ export const TCPOPT_SACK = 5
 export const TCPOPT_TIMESTAMP = 8
 export const TCPOPT_FASTOPEN = 34
 
-export const TCP_OPTIONS_ROOM = 40
 /** Two NOPs before it, so that its words lie on word boundaries: what every segment carries. */
 export const TIMESTAMP_OPTION_LENGTH = 12
 /** A window shift above this is this (RFC 7323 section 2.3). */

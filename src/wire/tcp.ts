@@ -3,8 +3,6 @@ import { i32, u16, writeU16, writeU32 } from '../base/bytes.ts'
 
 export const IPPROTO_TCP = 6
 export const TCP_HEADER_LENGTH = 20
-/** With 40 bytes of options. */
-export const TCP_MAX_HEADER_LENGTH = 60
 
 export const FIN = 0x01
 export const SYN = 0x02
