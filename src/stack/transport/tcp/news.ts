@@ -24,8 +24,7 @@ export const news = {
   /** Bytes that arrived twice (RFC 2883), and whether they were those of a tail loss probe. */
   duplicated: 0,
   probeDuplicated: false,
-  /** TSecr, if there was one. */
-  stamped: false,
+  /** TSecr; 0: there was none. */
   tsEcr: 0,
   /** The highest number that had arrived before. */
   fack: seq(0),
@@ -41,8 +40,7 @@ export const news = {
     this.reordered = false
     this.duplicated = 0
     this.probeDuplicated = false
-    this.stamped = seg !== undefined && seg.options.timestamps && tcb.has(F_TIMESTAMPS)
-    if (this.stamped) this.tsEcr = seg!.options.tsEcr
+    this.tsEcr = seg && seg.options.timestamps && tcb.has(F_TIMESTAMPS) ? seg.options.tsEcr : 0
     this.fack = tcb.snd.fack
   },
 
@@ -72,6 +70,6 @@ export const news = {
 
   /** The segment that this answers was sent before `when` (RFC 3522). */
   echoesBefore(tcb: Tcb, when: number): boolean {
-    return this.stamped && ((this.tsEcr - tsClock(tcb, when)) | 0) < 0
+    return this.tsEcr !== 0 && ((this.tsEcr - tsClock(tcb, when)) | 0) < 0
   },
 }

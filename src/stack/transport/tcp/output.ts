@@ -8,6 +8,7 @@ import { effectiveMss, emit, emitAck, emitReset, emitSyn, maxText, push } from '
 import { pipe } from './flight.ts'
 import { sliceText, updatePacing } from './pacing.ts'
 import { beginRate } from './rate.ts'
+import { FRTO_NEW, FRTO_OFF } from './recovery.ts'
 import { resend } from './resend.ts'
 import { probeMtu } from './mtu-probe.ts'
 import { backedOff, stopTiming } from './rtt.ts'
@@ -118,7 +119,10 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (full) tcb.mark(F_CWND_HELD)
   if (snd.max !== last || (full && snd.recovery === R_NONE))
     validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
-  return room
+  if (!room || snd.frto !== FRTO_NEW || snd.max !== snd.recover) return room
+  // No new text could go that would tell whether the old was lost (RFC 5682 section 2.1 step 2a): it goes again.
+  snd.frto = FRTO_OFF
+  return resend(tcp, tcb, length, mss, BURST, now) >= 0
 }
 
 /** From SND.NXT on, at most `burst` segments; false: the link has no room. */

@@ -19,13 +19,13 @@ import {
 import { stopTiming } from './rtt.ts'
 import type { Segment } from './segment.ts'
 import { add, after, before, diff } from './seq.ts'
-import { F_SACK, R_FAST, R_LOSS, R_NONE, type Tcb } from './tcb.ts'
+import { F_PUSH, F_SACK, R_FAST, R_LOSS, R_NONE, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { probeAnswered } from './tlp.ts'
 import { allDuplicated, answersOriginal, mayBeUndone, undo } from './undo.ts'
 
 /** snd.frto: after a timeout we look whether it was needed; the next text to go is new (RFC 5682 section 2.1, 2b). */
-const FRTO_OFF = 0
+export const FRTO_OFF = 0
 const FRTO_ON = 1
 export const FRTO_NEW = 2
 
@@ -205,7 +205,7 @@ function afterTimeout(tcp: Tcp, tcb: Tcb, advanced: boolean, duplicate: boolean)
       const length = tcb.send ? tcb.send.length : 0
       const more = Math.min(length, snd.wnd) > diff(snd.max, snd.una)
       snd.frto = more ? FRTO_NEW : FRTO_OFF
-      if (more) return
+      if (more) return tcb.mark(F_PUSH)
     }
   }
   if (over) leave(tcb)
@@ -215,6 +215,8 @@ function undoTimeout(tcp: Tcp, tcb: Tcb): void {
   tcp.counters.spuriousTimeouts++
   flight.unmarkLost(tcb)
   undo(tcp, tcb)
+  // cwnd is what it was, and no more.
+  news.delivered = 0
   leave(tcb)
 }
 
