@@ -114,10 +114,9 @@ function sendText(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (probe !== 'done') return probe === 'wait'
   const room = sendNew(tcp, tcb, length, mss, burst, now)
   if (snd.max !== last) beginRate(tcb, now)
-  // Whatever stopped us, pacing too: cwnd is the limit if it is full. What only went again says nothing of it.
-  const full = pipe(tcb) + mss > snd.cwnd
-  if (full) tcb.mark(F_CWND_HELD)
-  if (snd.max !== last || (full && snd.recovery === R_NONE))
+  // Whatever stopped us, pacing too: cwnd is the limit if it is full.
+  if (pipe(tcb) + mss > snd.cwnd) tcb.mark(F_CWND_HELD)
+  if (snd.max !== last || tcb.has(F_CWND_HELD))
     validateCwnd(tcb, mss, now, tcp.tuning.slowStartAfterIdle)
   if (!room || snd.frto !== FRTO_NEW || snd.max !== snd.recover) return room
   // No new text could go that would tell whether the old was lost (RFC 5682 section 2.1 step 2a): it goes again.
