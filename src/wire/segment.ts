@@ -175,10 +175,11 @@ export class Segmenter {
     return this.#length
   }
 
-  /** Zero would mean that there is none (RFC 768); the other zero says the same of the sum. */
+  /** UDP's zero would mean that there is none (RFC 768); the other zero says the same of the sum. */
   #sum(out: Uint8Array, to: number, length: number): void {
     const sum = sumBytes(out, to + this.transport, length - this.transport, 0)
-    writeU16(out, to + this.transport + this.checksumOffset, finish(sum) || 0xffff)
+    const zero = this.checksumOffset === UDP_CHECKSUM_OFFSET ? 0xffff : 0
+    writeU16(out, to + this.transport + this.checksumOffset, finish(sum) || zero)
   }
 }
 
