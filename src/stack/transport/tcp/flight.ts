@@ -28,9 +28,12 @@ const RESERVE = 32
 
 export const first = (tcb: Tcb): number => tcb.words[tcb.at + L.RUN_FIRST]
 export const last = (tcb: Tcb): number => tcb.words[tcb.at + L.RUN_LAST]
-export const end = (tcb: Tcb, i: number): Seq => tcb.words[tcb.at + L.RUN_ENDS + 2 * i] as Seq
-export const state = (tcb: Tcb, i: number): number => tcb.words[tcb.at + L.RUN_ENDS + 2 * i + 1]
-export const time = (tcb: Tcb, i: number): number => tcb.times[tcb.at64 + L.RUN_TIMES + i]
+export const end = (tcb: Tcb, i: number): Seq =>
+  tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i] as Seq
+export const state = (tcb: Tcb, i: number): number =>
+  tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i + 1]
+export const time = (tcb: Tcb, i: number): number =>
+  tcb.times[tcb.at64 + L.RUN_TIMES + (L.RUN_WORDS >> 1) * i]
 export const start = (tcb: Tcb, i: number): Seq =>
   i === first(tcb) ? tcb.snd.una : end(tcb, i - 1)
 
@@ -54,7 +57,7 @@ export function sent(tcb: Tcb, to: Seq, now: number): void {
   const { words } = tcb
   let n = last(tcb)
   if (n > first(tcb) && state(tcb, n - 1) === 0 && now - time(tcb, n - 1) <= grain(tcb)) {
-    words[tcb.at + L.RUN_ENDS + 2 * n - 2] = to
+    words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * (n - 1)] = to
     return
   }
   if (n === L.RUNS) {
@@ -101,7 +104,7 @@ export function sack(tcb: Tcb, from: Seq, to: Seq): void {
     if ((state(tcb, i + 1) & SACKED) === 0 && before(to, end(tcb, i + 1))) {
       take(tcb, i + 1, from, to)
       snd.sacked += diff(to, from)
-      words[tcb.at + L.RUN_ENDS + 2 * i] = to
+      words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i] = to
       return
     }
   }
@@ -132,7 +135,7 @@ export function markLost(tcb: Tcb, i: number): void {
   tcb.snd.lost += n
   news.lost += n
   if ((state(tcb, i) & AGAIN) !== 0) news.lostAgain = true
-  tcb.words[tcb.at + L.RUN_ENDS + 2 * i + 1] |= LOST
+  tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i + 1] |= LOST
 }
 
 /** The first `n` bytes in flight are taken as lost, whatever was thought of them. */
@@ -146,7 +149,8 @@ export function markFrontLost(tcb: Tcb, n: number): void {
 
 /** What was taken as lost was not: it is on its way. */
 export function unmarkLost(tcb: Tcb): void {
-  for (let i = first(tcb); i < last(tcb); i++) tcb.words[tcb.at + L.RUN_ENDS + 2 * i + 1] &= ~LOST
+  for (let i = first(tcb); i < last(tcb); i++)
+    tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i + 1] &= ~LOST
   tcb.snd.lost = 0
 }
 
@@ -245,13 +249,13 @@ function soften(tcb: Tcb, i: number): void {
   const n = diff(end(tcb, i), start(tcb, i))
   if ((s & SACKED) !== 0) snd.sacked -= n
   if ((s & LOST) !== 0) snd.lost -= n
-  words[tcb.at + L.RUN_ENDS + 2 * i + 1] = s & AGAIN
+  words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i + 1] = s & AGAIN
 }
 
 function put(tcb: Tcb, i: number, to: Seq, s: number, when: number): void {
-  tcb.words[tcb.at + L.RUN_ENDS + 2 * i] = to
-  tcb.words[tcb.at + L.RUN_ENDS + 2 * i + 1] = s
-  tcb.times[tcb.at64 + L.RUN_TIMES + i] = when
+  tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i] = to
+  tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i + 1] = s
+  tcb.times[tcb.at64 + L.RUN_TIMES + (L.RUN_WORDS >> 1) * i] = when
 }
 
 /** The run that `at`, within [SND.UNA, SND.MAX), lies in. */
@@ -277,11 +281,11 @@ function cut(tcb: Tcb, at: Seq): void {
   if (high === L.RUNS || (low > 0 && i - low < high - i)) {
     move(tcb, low, i + 1, -1)
     tcb.words[tcb.at + L.RUN_FIRST] = low - 1
-    tcb.words[tcb.at + L.RUN_ENDS + 2 * (i - 1)] = at
+    tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * (i - 1)] = at
   } else {
     move(tcb, i, high, 1)
     tcb.words[tcb.at + L.RUN_LAST] = high + 1
-    tcb.words[tcb.at + L.RUN_ENDS + 2 * i] = at
+    tcb.words[tcb.at + L.RUN_ENDS + L.RUN_WORDS * i] = at
   }
 }
 
@@ -301,10 +305,9 @@ function takeOut(tcb: Tcb, from: number, to: number): void {
 
 /** Moves the runs [from, to) by `by` places. */
 function move(tcb: Tcb, from: number, to: number, by: number): void {
-  const words = tcb.at + L.RUN_ENDS
-  const times = tcb.at64 + L.RUN_TIMES
-  tcb.words.copyWithin(words + 2 * (from + by), words + 2 * from, words + 2 * to)
-  tcb.times.copyWithin(times + from + by, times + from, times + to)
+  const runs = tcb.at + 2 * L.RUN_TIMES
+  const place = (i: number) => runs + L.RUN_WORDS * i
+  tcb.words.copyWithin(place(from + by), place(from), place(to))
 }
 
 /** Room behind the last run: the front's, or that of runs which are joined. */

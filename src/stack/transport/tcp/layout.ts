@@ -195,16 +195,20 @@ export const LAST_TEXT = time()
 export const BYTES_RECEIVED = time()
 export const MTU_PROBE_AT = time()
 
-/** Runs of text in flight (flight.ts): when each was sent; then where it ends, and its state. */
+/**
+ * Runs of text in flight (flight.ts): for each a time, when it was sent, and two words, where it ends and its state. Beside
+ * each other, and behind all else that every connection uses: a connection that sends little touches one page.
+ */
 export const RUNS = 512
+export const RUN_WORDS = 4
 export const RUN_TIMES = times
-times += RUNS
-export const RUN_ENDS = 2 * times
+export const RUN_ENDS = 2 * times + 2
+const PAST_RUNS = 2 * times + RUN_WORDS * RUNS
 
 /** Ranges of text that came out of order: what a sender of 1,000 holes can make us remember, and walk. */
 export const RANGES = 256
 /** The latest first. A count, then pairs. */
-export const HELD = RUN_ENDS + 2 * RUNS
+export const HELD = PAST_RUNS
 
 /** Even: a record begins at a 64-bit word. */
 export const TCB_WORDS = HELD + 2 * RANGES + 2

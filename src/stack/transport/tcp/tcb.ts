@@ -421,7 +421,8 @@ export class Tcb {
   /** Everything 0, every deadline unset. Of the lists only that they are empty: they are long, and most are short. */
   clear(): void {
     this.words.fill(0, this.at, this.at + 2 * L.RUN_TIMES)
-    this.words[this.at + L.HELD] = 0
+    // Reading does not make a page of memory real, writing does.
+    if (this.words[this.at + L.HELD] !== 0) this.words[this.at + L.HELD] = 0
     this.clearDeadlines()
     this.next = -1
     this.prev = -1
