@@ -1,10 +1,14 @@
 // dnsmasq serves addresses to programs of ours: DHCP, router advertisements, DHCPv6.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 
 import { dissect, Lab } from '../helpers/lab.ts'
 import { Namespace, noTaps, uniqueName } from '../helpers/netns.ts'
 import { until } from '../helpers/program.ts'
+import { injectFault, stackServerOf } from '../helpers/stack-server.ts'
+import { iothRun } from '../helpers/ioth-run.ts'
 
 const skip = noTaps ?? false
 t.jobs = 4
@@ -225,3 +229,35 @@ t.test(
     t.match(leases(lab)[0], / test 01:6a:d6:2f:5a:5a:2e$/)
   },
 )
+
+t.test('a lease outlives the stack’s thread, and is nobody else’s', { skip }, async t => {
+  const lab = await Lab.open(t, '10.7.0.1/24', 'fd07::1/64')
+  Object.assign(lab.env, { IOTH_FAULTS: '1' })
+  await lab.dnsmasq(RANGE, '--no-ping', '--enable-ra', '--dhcp-range=fd07::100,fd07::1ff,64,2m')
+  const { program, capture } = lab.run('--dhcp', '--ip6', 'auto', 'cat')
+  const said = await lab.obtained(program)
+  const address = / (10\.7\.0\.\d+)\/24 /.exec(said)![1]
+  const address6 = / (fd07::1[0-9a-f]{2})\/128 /.exec(said)![1]
+  const ping = async () => {
+    for (const to of [address, address6])
+      t.match(await lab.host.run('ping', '-c', '2', '-i', '0.2', to), / 2 received/, to)
+  }
+  for (const taken of [address, address6]) {
+    const other = await iothRun(['--ip', taken, '--net', 'switch://lab', 'true'], { env: lab.env })
+    t.equal(other.status, 125)
+    t.match(other.stderr, new RegExp(`cannot take ${taken} on network "lab": .* has it`))
+  }
+  const stack = await stackServerOf(lab.env, program.pid)
+  t.equal(injectFault(stack, 'throw'), 0)
+  await ping()
+  t.match(
+    readFileSync(join(stack.dir, 'log'), 'latin1'),
+    /thrown as a test asked/,
+    'it was replaced',
+  )
+  // Nothing was asked for again.
+  t.equal(types(capture).types, 'DISCOVER OFFER REQUEST ACK')
+  program.child.stdin!.end()
+  await program.ends()
+  await until('the release', 5000, () => leases(lab).length === 0)
+})
