@@ -50,6 +50,7 @@ const HEADER = 4
 /** Section 11.1: a DUID's type and at most 128 bytes. */
 const MAX_DUID = 130
 const MAX_ADDRESSES = 16
+const MAX_LISTED = 16
 
 /** A lifetime, T1 or T2 that never comes. */
 export const FOR_EVER = 0xffffffff
@@ -143,10 +144,10 @@ export function parseDhcpv6(bytes: Uint8Array): Dhcpv6Message | undefined {
         message.rapidCommit = true
         break
       case OPT6_DNS:
-        if (value.length % 16 === 0) message.dns.push(...addresses(value))
+        if (value.length % 16 === 0) message.dns = first([...message.dns, ...addresses(value)])
         break
       case OPT6_DOMAINS:
-        message.domains.push(...(parseNames(value) ?? []))
+        message.domains = first([...message.domains, ...(parseNames(value) ?? [])])
         break
       case OPT6_REFRESH_TIME:
         if (value.length === 4) message.refreshTime = u32(value, 0)
@@ -189,6 +190,9 @@ function eachOption(
   }
   return true
 }
+
+/** A server may repeat an option: of all together so many count. */
+const first = <T>(list: T[]): T[] => list.slice(0, MAX_LISTED)
 
 const duid = (value: Uint8Array) =>
   value.length > 2 && value.length <= MAX_DUID ? value.slice() : undefined

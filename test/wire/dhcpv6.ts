@@ -127,6 +127,9 @@ t.test('parseDhcpv6() takes at most 16 of a list', async t => {
   t.equal(parsed(`0003 000c ${IA}`.repeat(40))!.ias.length, 16)
   const servers = parsed(`0017 0280 ${'fd000000000000000000000000000053'.repeat(40)}`)!.dns
   t.equal(servers.length, 16)
+  const again = parsed(`0017 0010 ${'fd000000000000000000000000000053'}`.repeat(40))!
+  t.equal(again.dns.length, 16)
+  t.equal(parsed('0018 0003 016100'.repeat(40))!.domains.length, 16)
   t.equal(formatAddress(servers[0]), 'fd00::53')
 })
 
