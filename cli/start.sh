@@ -15,8 +15,10 @@ while read -r IOTH_KEY IOTH_VALUE; do
   SigIgn:) IOTH_IGN=$IOTH_VALUE ;;
   esac
 done </proc/self/status
-# bash ignores SIGQUIT while it reads, and not what it starts.
-[ -z "${BASH_VERSION-}" ] || IOTH_IGN=$(sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status)
+# bash and busybox ignore SIGQUIT (4) while they read, and not what they start.
+case $IOTH_IGN in
+*[4-7c-f]) IOTH_IGN=$(sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status) ;;
+esac
 while read -r IOTH_KEY IOTH_VALUE IOTH_LINE; do
   case "$IOTH_KEY $IOTH_VALUE $IOTH_LINE" in
   'Max open files '*)
