@@ -29,6 +29,7 @@ import type { Path } from '../../net/path.ts'
 import { Address } from '../../../wire/address.ts'
 import type { ReceiveBuffer, SendBuffer } from './buffers.ts'
 import * as L from './layout.ts'
+import * as ranges from './ranges.ts'
 import { Rcv } from './rcv.ts'
 import { Snd } from './snd.ts'
 
@@ -421,8 +422,7 @@ export class Tcb {
   /** Everything 0, every deadline unset. Of the lists only that they are empty: they are long, and most are short. */
   clear(): void {
     this.words.fill(0, this.at, this.at + 2 * L.RUN_TIMES)
-    // Reading does not make a page of memory real, writing does.
-    if (this.words[this.at + L.HELD] !== 0) this.words[this.at + L.HELD] = 0
+    ranges.clear(this.words, this.at + L.HELD)
     this.clearDeadlines()
     this.next = -1
     this.prev = -1
