@@ -48,6 +48,8 @@ const DHCP6_PATIENCE_MS = 3000
 /** How long the end waits for DHCPv6's servers. */
 const RELEASE_PATIENCE_MS = 2000
 const IPV6_MIN_MTU = 1280
+/** Changes are told no more often, however often a router speaks. */
+const CHANGE_MS = 100
 
 export class Configuration {
   private readonly stack: Stack
@@ -59,8 +61,9 @@ export class Configuration {
   private ending = Infinity
   /** Routes whose gateways are no neighbors yet. */
   private waiting: readonly RouteSettings[]
-  /** Something changed since the last takeChange(). */
+  /** Something changed since the last takeChange(), which was then. */
   private isChanged = false
+  private takenAt = -Infinity
 
   /** Takes the addresses and routes that are given, or had been when there was `memory`. */
   constructor(stack: Stack, setup: ConfigurationSetup, now: number, memory?: ConfigurationMemory) {
@@ -88,10 +91,11 @@ export class Configuration {
     this.change()
   }
 
-  /** When run() has something to do. */
+  /** When run() or takeChange() has something to do. */
   get next(): number {
-    if (!this.isUp) return Infinity
-    return Math.min(this.dhcp?.next ?? Infinity, this.auto?.next ?? Infinity)
+    const change = this.isChanged ? this.takenAt + CHANGE_MS : Infinity
+    if (!this.isUp) return change
+    return Math.min(change, this.dhcp?.next ?? Infinity, this.auto?.next ?? Infinity)
   }
 
   run(now: number): void {
@@ -161,11 +165,12 @@ export class Configuration {
     return (dhcp && auto) || now >= this.ending
   }
 
-  /** True: what `memory` and `obtained` say has changed since the last call. */
-  takeChange(): boolean {
-    const { isChanged } = this
+  /** True: what `memory` and `obtained` say has changed since it was true last, some while ago. */
+  takeChange(now: number): boolean {
+    if (!this.isChanged || now < this.takenAt + CHANGE_MS) return false
     this.isChanged = false
-    return isChanged
+    this.takenAt = now
+    return true
   }
 
   get memory(): ConfigurationMemory {

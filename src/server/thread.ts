@@ -127,7 +127,7 @@ class StackThread {
       const busy = this.#turn(now)
       this.#configuration.run(now)
       const next = Math.min(this.#stack.run(now, LOOPBACK_PER_TURN), this.#configuration.next)
-      if (this.#configuration.takeChange()) this.#tellConfiguration()
+      if (this.#configuration.takeChange(now)) this.#tellConfiguration()
       if (!this.#begun) this.#begin(now)
       this.#plug?.flush()
       if (busy > 0 || next <= now) {

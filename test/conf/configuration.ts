@@ -38,6 +38,8 @@ class Site {
     [26, '0578'],
   ]
   silent = false
+  /** When changes were told. */
+  readonly changes: number[] = []
 
   constructor(settings: Partial<Settings>, others: Node[] = [], memory?: ConfigurationMemory) {
     this.host = new Node(2, { addresses: ['10.0.0.2/24', 'fd00::2/64'] })
@@ -57,6 +59,7 @@ class Site {
     this.net.turn = () => {
       const due = configuration.next <= this.net.now
       configuration.run(this.net.now)
+      if (configuration.takeChange(this.net.now)) this.changes.push(this.net.now)
       node.next = Math.min(node.next, configuration.next)
       return this.answer() || due
     }
@@ -156,6 +159,7 @@ t.test('what is given is there at once', async t => {
   t.same(site.configuration.obtained.dns, ['9.9.9.9'])
   t.equal(site.node.stack.mtu, 1400)
   t.equal(site.configuration.readiness(0), 'ready')
+  t.ok(site.configuration.takeChange(0))
   t.equal(site.configuration.next, Infinity)
   t.same(site.configuration.claims.map(formatAddress), ['10.0.0.1', 'fd00::1'])
   t.match(
@@ -169,7 +173,6 @@ t.test('what is given is there at once', async t => {
 t.test('a DHCP lease becomes address, route, mtu and names', async t => {
   const site = new Site({ dhcp: true, dns: ['9.9.9.9'] })
   t.equal(site.configuration.readiness(0), 'waiting')
-  t.ok(site.configuration.takeChange())
   t.ok(site.net.run(5000, () => site.configuration.readiness(site.net.now) === 'ready'))
   t.equal(site.net.now, 300, 'after its probes')
   t.same(site.heard, [
@@ -182,8 +185,8 @@ t.test('a DHCP lease becomes address, route, mtu and names', async t => {
   t.equal(site.configuration.obtained.lease, '10.0.0.2, for 3600 s')
   t.equal(site.node.stack.mtu, 1400)
   t.same(site.configuration.claims.map(formatAddress), ['10.0.0.7'])
-  t.ok(site.configuration.takeChange())
-  t.notOk(site.configuration.takeChange())
+  site.net.run(1000)
+  t.same(site.changes, [0, 300])
 })
 
 t.test(
@@ -313,11 +316,11 @@ t.test(
     t.equal(site.addresses, `${OURS} fd07::ff:fe00:1/64`)
     t.same(site.configuration.obtained.dns, ['fd07::53', 'fd07::54'])
     t.same(site.configuration.obtained.search, ['a.lab'])
-    site.configuration.takeChange()
+    const told = site.changes.length
     site.net.run(600_000)
     t.same(site.configuration.obtained.dns, ['fd07::54'])
     t.same(site.configuration.obtained.search, [])
-    t.ok(site.configuration.takeChange())
+    t.ok(site.changes.length > told)
     t.equal(site.addresses, OURS, 'the prefix has ended')
     site.advertise({ lifetime: 60, rdnss: [{ addresses: [addr('fd07::54')], lifetime: 0 }] })
     t.same(site.configuration.obtained.dns, [], 'lifetime 0 takes it away')
@@ -431,3 +434,21 @@ t.test('linkUp() again asks whether the lease is still good', async t => {
   t.match(site.heard, [/^REQUEST/])
   t.equal(site.addresses, '10.0.0.7/24')
 })
+
+t.test(
+  'however often a router speaks, changes are told every 100 ms, the last one too',
+  async t => {
+    const site = new Site(SLAAC)
+    for (let i = 0; i < 500; i++) {
+      site.advertise({
+        lifetime: 60,
+        rdnss: [{ addresses: [addr(`fd07::${i + 1}`)], lifetime: 1 }],
+      })
+      site.net.run(1)
+    }
+    site.net.run(200)
+    t.ok(site.changes.length <= 8, `${site.changes}`)
+    for (const [i, at] of site.changes.entries()) t.ok(i === 0 || at - site.changes[i - 1] >= 100)
+    t.ok(site.changes.at(-1)! >= 499)
+  },
+)
