@@ -35,6 +35,7 @@ import type { Tcp } from './tcp.ts'
 
 /** Segments that one connection sends in a turn before others have theirs. */
 const BURST = 16
+const FEW = 16
 /** TCP_CORK and MSG_MORE hold text back this long, ms (tcp(7)). */
 const CORK_MS = 200
 
@@ -171,7 +172,10 @@ function sendable(tcb: Tcb, length: number, mss: number, now: number): number {
   const { snd } = tcb
   const offset = diff(snd.nxt, snd.una)
   const unsent = length - offset
-  if (unsent <= 0) return 0
+  if (unsent <= 0) {
+    tcb.unmark(F_CWND_HELD)
+    return 0
+  }
   const room = snd.wnd - offset
   const inNetwork = pipe(tcb)
   const allowed = snd.cwnd - inNetwork
@@ -218,7 +222,7 @@ const silly = (tcb: Tcb, n: number): number =>
 
 /**
  * A small part of what window and cwnd hold, while the rest is on its way: its acknowledgments will let a larger piece
- * go at once, and pieces cost more than bytes.
+ * go at once, and pieces cost more than bytes. Not of a window of a FEW segments: each counts.
  */
 function worthWaiting(
   tcb: Tcb,
@@ -228,7 +232,7 @@ function worthWaiting(
   inNetwork: number,
 ): boolean {
   const { snd } = tcb
-  if (snd.recovery !== R_NONE || inNetwork < 4 * mss || n >= largest) return false
+  if (snd.recovery !== R_NONE || inNetwork < FEW * mss || n >= largest) return false
   return 4 * n < Math.min(snd.cwnd, snd.wnd)
 }
 
