@@ -3,8 +3,14 @@
 // `memory`, which goes by way of the main thread to the next one.
 import type { Route, Stack } from '../stack/stack.ts'
 import { Address, isLinkLocal } from '../wire/address.ts'
-import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '../wire/address-text.ts'
-import { eui64 } from '../wire/mac.ts'
+import {
+  formatAddress,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+} from '../wire/address-text.ts'
+import { eui64, formatMac } from '../wire/mac.ts'
 import { Autoconfiguration, type AutoconfigurationMemory } from './autoconfiguration.ts'
 import type { DhcpMemory } from './dhcp.ts'
 import { DhcpService } from './dhcp-service.ts'
@@ -34,6 +40,8 @@ export interface ConfigurationSetup {
   /** For 'stable' identifiers: what is the user's alone, and what this stack is to the user. */
   readonly secret: Uint8Array
   readonly identity: string
+  /** The link is asked whether somebody has the IPv4 addresses that are given, before they are taken (RFC 5227). */
+  readonly asks: boolean
   /** 32 random bits. */
   readonly random: () => number
 }
@@ -42,6 +50,8 @@ export interface ConfigurationSetup {
  * How long a program's start waits: for a DHCP server, which it cannot do without, for an IPv6 router, and for a DHCPv6 server
  * that a router speaks of.
  */
+/** A link that takes no frames gives no answer: what nobody denied is taken then. */
+const PROBE_PATIENCE_MS = 1000
 const DHCP_PATIENCE_MS = 10_000
 const ROUTER_PATIENCE_MS = 1500
 const DHCP6_PATIENCE_MS = 3000
@@ -61,6 +71,10 @@ export class Configuration {
   private ending = Infinity
   /** Routes whose gateways are no neighbors yet. */
   private waiting: readonly RouteSettings[]
+  /** Given addresses about which the link has not answered yet. */
+  private asked: Prefix[] = []
+  /** The sentence about one that is another's. */
+  private denied: string | undefined
   /** Something changed since the last takeChange(), which was then. */
   private isChanged = false
   private takenAt = -Infinity
@@ -76,7 +90,9 @@ export class Configuration {
     // The link-local address is the MAC's in any case: who is on the link sees that anyway, and a neighbor that remembers
     // another MAC for it could not answer.
     if (usesIpv6(settings)) stack.ipv6.enable()
-    for (const address of settings.addresses) stack.addAddress(parsePrefix(address)!)
+    for (const prefix of settings.addresses.map(text => parsePrefix(text)!))
+      if (setup.asks && prefix.address.isV4) this.ask(prefix)
+      else stack.addAddress(prefix)
     for (const route of memory?.routes ?? []) stack.addRoute(revived(route))
     this.waiting = settings.routes
     if (dhcp) {
@@ -95,11 +111,13 @@ export class Configuration {
   get next(): number {
     const change = this.isChanged ? this.takenAt + CHANGE_MS : Infinity
     if (!this.isUp) return change
-    return Math.min(change, this.dhcp?.next ?? Infinity, this.auto?.next ?? Infinity)
+    const asked = this.asked.length > 0 ? this.began + PROBE_PATIENCE_MS : Infinity
+    return Math.min(change, asked, this.dhcp?.next ?? Infinity, this.auto?.next ?? Infinity)
   }
 
   run(now: number): void {
     if (!this.isUp) return
+    if (now >= this.began + PROBE_PATIENCE_MS) for (const prefix of this.asked) this.take(prefix)
     this.dhcp?.run(now)
     this.auto?.run(now)
   }
@@ -130,8 +148,9 @@ export class Configuration {
     this.change()
   }
 
-  /** Why this link is none for us, in one sentence. */
-  refusal(linkMtu: number): string | undefined {
+  /** Why this link, `net`, is none for us, in one sentence. */
+  refusal(net: string, linkMtu: number): string | undefined {
+    if (this.denied !== undefined) return `${this.denied} on ${net}`
     const { mtu = 0 } = this.setup.settings
     if (mtu <= linkMtu) return undefined
     return `cannot use mtu ${mtu}: the network carries packets of ${linkMtu} bytes`
@@ -141,11 +160,31 @@ export class Configuration {
   readiness(now: number): 'ready' | 'waiting' | 'late' {
     const waited = now - this.began
     const { routers } = this.setup.settings
+    if (this.denied !== undefined) return 'ready'
+    if (this.asked.length > 0) return 'waiting'
     if (this.dhcp !== undefined && this.dhcp.lease === undefined)
       return now - this.dhcp.since < DHCP_PATIENCE_MS ? 'waiting' : 'late'
     if (routers && !this.auto!.heard && waited < ROUTER_PATIENCE_MS) return 'waiting'
     if (this.auto?.awaitsLease && waited < DHCP6_PATIENCE_MS) return 'waiting'
     return 'ready'
+  }
+
+  private ask(prefix: Prefix): void {
+    const { address } = prefix
+    this.asked.push(prefix)
+    this.stack.probe(address, (free, _now, owner) => {
+      if (!this.asked.includes(prefix)) return
+      if (free) return this.take(prefix)
+      const who = owner === undefined ? 'another station' : formatMac(owner)
+      this.denied ??= `cannot take ${formatAddress(address)}: ${who} has it`
+    })
+  }
+
+  /** Nobody else has it. */
+  private take(prefix: Prefix): void {
+    this.asked = this.asked.filter(other => other !== prefix)
+    this.stack.addAddress(prefix)
+    this.change()
   }
 
   /** When readiness() may be another without an event. */

@@ -29,6 +29,8 @@ export interface PlugContext {
 export interface PlugOpener {
   /** The network at its end, if that is a switch's. */
   readonly network: Network | undefined
+  /** Stations may be at its end whose addresses no registry knows: a switch of ours keeps one, and null:// has no stations. */
+  readonly strangers: boolean
   /** Opens it, or opens it once more when it was lost. Throws a UserError. */
   open(): Promise<PlugNumbers>
 }
@@ -38,15 +40,18 @@ type Scheme = (vnl: Vnl, context: PlugContext) => PlugOpener
 const schemes: Record<string, Scheme> = {
   switch: (vnl, { runtime, join }) => {
     const network = networkOf(plain(vnl), runtime)
-    return { network, open: async () => ({ kind: 'switch', port: await join(network) }) }
+    const open = async () => ({ kind: 'switch' as const, port: await join(network) })
+    return { network, strangers: false, open }
   },
   tap: vnl => {
     const name = tapName(plain(vnl))
-    return end(async () => ({ kind: 'tap', tap: await awaitTap(vnl.text, name) }))
+    const open = async () => ({ kind: 'tap' as const, tap: await awaitTap(vnl.text, name) })
+    return { network: undefined, strangers: true, open }
   },
   null: vnl => {
     if (plain(vnl).address !== '') refuse(vnl.text, 'it has no address (null://)')
-    return end(async () => ({ kind: 'null', null: openNull() }))
+    const open = async () => ({ kind: 'null' as const, null: openNull() })
+    return { network: undefined, strangers: false, open }
   },
   fault: (vnl, context) => {
     const fault = faultParameters(vnl)
@@ -91,10 +96,6 @@ export function portOf(numbers: PlugNumbers | undefined): PortNumbers | undefine
   return numbers?.kind === 'switch' ? numbers.port : undefined
 }
 
-function end(open: () => Promise<PlugNumbers>): PlugOpener {
-  return { network: undefined, open }
-}
-
 function around(
   vnl: Vnl,
   context: PlugContext,
@@ -103,7 +104,7 @@ function around(
   if (vnl.inner === undefined)
     refuse(vnl.text, `it wraps another plug, in braces (${vnl.scheme}://…{switch://lab})`)
   const inner = openerOf(vnl.inner, context)
-  return { network: inner.network, open: async () => wrap(await inner.open()) }
+  return { ...inner, open: async () => wrap(await inner.open()) }
 }
 
 /** A plug that wraps none. */

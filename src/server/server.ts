@@ -142,6 +142,7 @@ export class Server {
       tcbs: new SharedArrayBuffer(TCB_BYTES * TCB_CAPACITY),
       control: this.#control,
       plug: kernel.plug,
+      strangers: this.#opener.strangers,
       tokenSize: kernel.tokenSize,
       epoll: libc.epollCreate(),
       bell: this.#bell,

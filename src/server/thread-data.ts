@@ -25,6 +25,8 @@ export interface ThreadData {
   readonly kicks: readonly number[]
   /** The plug that the stack sits on. */
   readonly link: PlugNumbers | undefined
+  /** Others on the link may have our addresses (PlugOpener). */
+  readonly strangers: boolean
   readonly mac: string
   readonly settings: Settings
   /** What to call the network. */

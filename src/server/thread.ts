@@ -79,13 +79,16 @@ class StackThread {
         new Stack({
           mac: parseMac(data.mac)!,
           addresses: [],
+          checksDuplicates: data.strangers,
           random: fillRandom,
           tcp: { memory: data.tcbs, capacity, user, tuning: data.settings.tcp },
         }),
     })
     this.#stack = this.#sockets.ground.stack
     const { settings, secret, identity } = data
-    const setup = { settings, secret, identity, random: randomWords(fillRandom) }
+    // A thread that goes on with another's connections has their addresses, too.
+    const asks = data.fresh && data.strangers
+    const setup = { settings, secret, identity, asks, random: randomWords(fillRandom) }
     this.#configuration = new Configuration(this.#stack, setup, this.#now(), data.configuration)
     this.#stack.onConflict = (address, _mac, now) => {
       // The program's next life has our address already.
@@ -145,7 +148,7 @@ class StackThread {
     this.#begun = true
     const late = state === 'late' ? `no DHCP server answered on ${net}` : undefined
     const why = fresh
-      ? (configuration.refusal(this.#plug?.sink.mtu ?? Infinity) ?? late)
+      ? (configuration.refusal(net, this.#plug?.sink.mtu ?? Infinity) ?? late)
       : undefined
     if (why === undefined) this.#tell({ type: 'ready', obtained: configuration.obtained })
     else this.#tell({ type: 'refused', why })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 
-import { execute, root, runtime, type Result } from '../helpers/ioth-run.ts'
+import { execute, IOTH_RUN, root, runtime, type Result } from '../helpers/ioth-run.ts'
 import { ip, makeTap, Namespace, noTaps, uniqueName } from '../helpers/netns.ts'
 import { switchOf } from '../helpers/stack-server.ts'
 import { iothStart, PYTHON, start, until, type Program } from '../helpers/program.ts'
@@ -330,6 +330,25 @@ t.test('our stack directly on a tap, and what a capture has of it', { skip }, as
   t.equal(received.stdout.split(' ').at(-1), sent.stdout.split(' ').at(-1))
   await until('the capture', 10_000, () => statSync(file).size > 5_000_000)
   await isSound(t, file)
+})
+
+t.test('an address that a host of the link has is refused', { skip }, async t => {
+  const env = runtime(t)
+  const tap = makeTap(t)
+  const B = new Namespace(t)
+  B.adopt(tap, '10.9.0.2/24')
+  const [mac] = /(?<=ether )\S+/.exec(String(B.ip('link', 'show', tap)))!
+  for (const net of [`tap://${tap}`, `fault://delay=1{tap://${tap}}`]) {
+    for (const [address, status, stderr] of [
+      ['10.9.0.2', 125, `ioth-run: cannot take 10.9.0.2: ${mac} has it on ${net}\n`],
+      ['10.9.0.1', 0, ''],
+    ]) {
+      const program = B.start('env', `XDG_RUNTIME_DIR=${env.XDG_RUNTIME_DIR}`, IOTH_RUN, '--ip', `${address}`, '--net', net, 'true') // prettier-ignore
+      const ended = await program.ends()
+      t.equal(ended.status, status)
+      t.equal(ended.stderr, stderr)
+    }
+  }
 })
 
 t.test('our stacks behind faulty links, each its own, and a capture', async t => {

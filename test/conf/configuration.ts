@@ -41,13 +41,19 @@ class Site {
   /** When changes were told. */
   readonly changes: number[] = []
 
-  constructor(settings: Partial<Settings>, others: Node[] = [], memory?: ConfigurationMemory) {
+  constructor(
+    settings: Partial<Settings>,
+    others: Node[] = [],
+    memory?: ConfigurationMemory,
+    asks = false,
+  ) {
     this.host = new Node(2, { addresses: ['10.0.0.2/24', 'fd00::2/64'] })
     this.net = new Network(this.node, this.host, ...others)
     const setup = {
       settings: { ...noSettings(), ...settings },
       secret: new Uint8Array(32),
       identity: 'test',
+      asks,
       random: random(1),
     }
     this.configuration = new Configuration(this.node.stack, setup, 0, memory)
@@ -163,11 +169,55 @@ t.test('what is given is there at once', async t => {
   t.equal(site.configuration.next, Infinity)
   t.same(site.configuration.claims.map(formatAddress), ['10.0.0.1', 'fd00::1'])
   t.match(
-    site.configuration.refusal(1399),
+    site.configuration.refusal('tap://x', 1399),
     /^cannot use mtu 1400: the network carries packets of 1399 bytes$/,
   )
-  t.equal(site.configuration.refusal(1400), undefined)
+  t.equal(site.configuration.refusal('tap://x', 1400), undefined)
   t.equal(site.configuration.release(0), true)
+})
+
+t.test('where nobody keeps a registry the link is asked for what is given first', async t => {
+  const route = { destination: '0.0.0.0/0', gateway: '10.0.0.9', metric: 0 }
+  const site = new Site({ addresses: ['10.0.0.1/24', '10.0.0.3/24', 'fd00::1/64'], routes: [route] }, [], undefined, true) // prettier-ignore
+  const heard: string[] = []
+  site.net.filter = (frame, from) => {
+    if (from === site.node && frame.bytes[12] === 8 && frame.bytes[13] === 6)
+      heard.push(`${site.net.now} ${frame.bytes.subarray(28, 32).join('.')}`)
+    return frame
+  }
+  t.equal(site.addresses, `${OURS} fd00::1/64`)
+  t.equal(site.configuration.readiness(0), 'waiting')
+  t.ok(site.net.run(299) || site.configuration.readiness(site.net.now) === 'waiting')
+  t.same(
+    heard,
+    ['0', '0', '100', '100', '200', '200'].map(at => `${at} 0.0.0.0`),
+  )
+  site.net.run(1)
+  t.equal(site.configuration.readiness(site.net.now), 'ready')
+  t.equal(site.addresses, `10.0.0.1/24 10.0.0.3/24 ${OURS} fd00::1/64`)
+  t.equal(site.routes, '0.0.0.0/0 via 10.0.0.9')
+  t.equal(site.configuration.refusal('tap://x', 1500), undefined)
+})
+
+t.test('an address that another station has is refused in one sentence, and not taken', async t => {
+  const site = new Site({ addresses: ['10.0.0.2/24'] }, [], undefined, true)
+  site.net.run(100)
+  t.equal(site.configuration.readiness(site.net.now), 'ready', 'there is nothing to wait for')
+  t.equal(
+    site.configuration.refusal('tap://x', 1500),
+    'cannot take 10.0.0.2: 02:00:00:00:00:02 has it on tap://x',
+  )
+  t.notMatch(site.addresses, '10.0.0.2')
+})
+
+t.test('a link that takes no frames denies nothing: the start goes on after a second', async t => {
+  const site = new Site({ addresses: ['10.0.0.1/24'] }, [], undefined, true)
+  site.node.sink.room = 0
+  site.net.run(999)
+  t.equal(site.configuration.readiness(site.net.now), 'waiting')
+  site.net.run(1)
+  t.equal(site.configuration.readiness(site.net.now), 'ready')
+  t.equal(site.addresses, '10.0.0.1/24')
 })
 
 t.test('a DHCP lease becomes address, route, mtu and names', async t => {

@@ -16,11 +16,14 @@ export interface ProbeTiming {
 
 /** Section 1.1: four to nine seconds. */
 export const PROBE_FULL: ProbeTiming = { wait: 1000, count: 3, min: 1000, max: 2000, after: 2000 }
-/** 300 ms in all, where a program waits: stations on a link of today answer within milliseconds. */
+/**
+ * 300 ms in all, where a program waits. RFC 2131 section 4.4.1 says that a client should ask, not for how long; section
+ * 1.1's four seconds and more are for links of which nothing is known. Stations on a link of today answer within
+ * milliseconds (NetworkManager asks for 200 ms, udhcpc -a for 2 s, systemd-networkd and dhclient, left as they are, not
+ * at all), and who answers later is met by the defence of section 2.4.
+ */
 export const PROBE_QUICK: ProbeTiming = { wait: 0, count: 3, min: 100, max: 100, after: 100 }
 
-/** Whoever asks for more at once gets no answer sooner. */
-const MAX_PROBES = 8
 /** Who met so many conflicts asks once a minute only (section 2.1.1). */
 const MAX_CONFLICTS = 10
 const RATE_LIMIT_INTERVAL = 60_000
@@ -53,9 +56,8 @@ export class ArpProbes {
 
   /** Begins with the next run(). Another probe for the same address is forgotten. */
   start(address: number, answer: ProbeAnswer, timing = PROBE_QUICK): void {
-    const others = this.probes.filter(probe => probe.address !== address)
-    if (others.length === MAX_PROBES) others.shift()
-    this.probes = [...others, { address, answer, timing, sent: 0, due: -Infinity }]
+    this.cancel(address)
+    this.probes = [...this.probes, { address, answer, timing, sent: 0, due: -Infinity }]
   }
 
   cancel(address: number): void {

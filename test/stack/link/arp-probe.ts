@@ -132,11 +132,11 @@ for (const [what, spa, tpa, mac, want] of [
     t.equal(p.sent.length, want.length === 0 ? 3 : 1)
   })
 
-t.test('the same address again begins anew; of nine the first is given up', async t => {
+t.test('the same address again begins anew; others are asked for beside it', async t => {
   const p = new Probing().start().pass(150).start()
   t.same(p.pass(299).answers, [])
   t.same(p.pass(1).answers, ['free 450'])
   const many = new Probing()
   for (let i = 0; i < 9; i++) many.start(ip(`10.0.0.${i}`))
-  t.equal(many.pass(1000).answers.length, 8)
+  t.equal(many.pass(300).answers.length, 9)
 })
