@@ -3,6 +3,7 @@
 # make test         all of it, tests included; ends with "N passed, N failed"
 # make demo         nginx and wget, each an Internet node of its own
 # make install      to $(DESTDIR)$(PREFIX)
+# make test-cpython CPython's own network tests, all of them; make test has the quick ones
 # make lint, bench, soak, fuzz, clean
 
 PREFIX  = /usr/local
@@ -52,6 +53,9 @@ test: deps all
 some: all
 	@node tools/test.js $(TESTS)
 
+test-cpython: deps all
+	@node tools/test.js test/cpython/all.ts
+
 fuzz: all
 	@node tools/test.js test/fuzz
 
@@ -83,5 +87,5 @@ uninstall:
 clean:
 	rm -rf dist build .tap
 
-.PHONY: all deps test some fuzz soak bench demo lint install uninstall clean
+.PHONY: all deps test some test-cpython fuzz soak bench demo lint install uninstall clean
 .DELETE_ON_ERROR:

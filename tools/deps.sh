@@ -29,6 +29,7 @@ need clang-format clang-format
 need cppcheck cppcheck
 [ -e /usr/include/linux/seccomp.h ] || missing="$missing linux-libc-dev"
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+[ -e /usr/lib/python3.11/test/test_socket.py ] || missing="$missing python3.11 libpython3.11-testsuite"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
