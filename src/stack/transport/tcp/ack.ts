@@ -107,7 +107,7 @@ function advance(
   if (tcb.has(F_URGENT)) forgetUrgent(tcb)
   if (snd.mtuProbe !== 0) probeArrived(tcb, now)
   snd.bytesAcked += text
-  measure(tcb, seg, now)
+  measure(tcb, seg, acked, now)
   snd.retries = 0
   const done = snd.una === snd.max
   snd.retransmitAt = done ? Infinity : now + backedOff(tcb)
@@ -130,16 +130,16 @@ function advance(
 }
 
 /** RFC 6298 section 3; RFC 7323 section 4 for text that was sent more than once. */
-function measure(tcb: Tcb, seg: Segment, now: number): void {
+function measure(tcb: Tcb, seg: Segment, acked: number, now: number): void {
   const { snd } = tcb
   if (tcb.has(F_TIMED)) {
     if (before(seg.ack, snd.rttSeq)) return
     tcb.unmark(F_TIMED)
-    return sample(tcb, now - snd.rttAt)
+    return sample(tcb, now - snd.rttAt, now, acked < effectiveMss(tcb))
   }
   if (!tcb.has(F_TIMESTAMPS) || !seg.options.timestamps || seg.options.tsEcr === 0) return
   const r = (tsClock(tcb, now) - seg.options.tsEcr) | 0
-  if (r >= 0) sample(tcb, Math.max(r, 1))
+  if (r >= 0) sample(tcb, Math.max(r, 1), now, acked < effectiveMss(tcb))
 }
 
 /** A send buffer that holds less than two windows lets the path run dry while the program writes. */

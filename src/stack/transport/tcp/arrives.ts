@@ -235,7 +235,7 @@ function completeHandshake(
     return false
   }
   if (seg.options.timestamps && snd.retries > 0)
-    sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
+    sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0, now)
   const known = tcb.has(F_FAST_OPEN)
   establish(tcp, tcb, now)
   if (crossing) tcb.mark(F_ACK_NOW)

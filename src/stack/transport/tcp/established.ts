@@ -15,7 +15,7 @@ export function establish(tcp: Tcp, tcb: Tcb, now: number): void {
   snd.una = add(snd.iss, 1)
   snd.nxt = snd.max
   snd.sml = snd.una
-  if (tcb.has(F_TIMED)) sample(tcb, now - snd.rttAt)
+  if (tcb.has(F_TIMED)) sample(tcb, now - snd.rttAt, now)
   tcb.unmark(F_TIMED)
   if (snd.retries > 0 && snd.srtt === 0) snd.rto = RTO_AFTER_LOST_SYN
   // Behind a SYN-ACK text is on its way (RFC 7413).

@@ -151,7 +151,8 @@ export const RTT_AT = time()
 export const SRTT = time()
 export const RTTVAR = time()
 export const RTO = time()
-export const MIN_RTT = time()
+/** The shortest of the last minutes (min-rtt.ts). */
+export const MIN_RTT = time(6)
 export const USED_AT = time()
 /** Delivery rate. */
 export const DELIVERED = time()

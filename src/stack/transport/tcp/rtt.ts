@@ -1,4 +1,5 @@
 // Round-trip time and retransmission timeout (RFC 6298), with Linux's bounds.
+import { resetMinRtt, updateMinRtt } from './min-rtt.ts'
 import { F_TIMED, type Tcb } from './tcb.ts'
 
 export const RTO_INITIAL = 1000
@@ -8,18 +9,18 @@ export const RTO_MAX = 120_000
 /** Clock granularity, ms: that of timestamps. */
 const G = 1
 
-/** A round trip took `r` ms (section 2). */
-export function sample(tcb: Tcb, r: number): void {
+/** A round trip took `r` ms (section 2); `delayed`: perhaps longer than the path, the acknowledgment may have waited. */
+export function sample(tcb: Tcb, r: number, now: number, delayed = false): void {
   const { snd } = tcb
   if (r <= 0) r = 0.001
   if (snd.srtt === 0) {
     snd.srtt = r
     snd.rttvar = r / 2
-    snd.minRtt = r
+    resetMinRtt(tcb, r, now)
   } else {
     snd.rttvar += (Math.abs(snd.srtt - r) - snd.rttvar) / 4
     snd.srtt += (r - snd.srtt) / 8
-    if (r < snd.minRtt) snd.minRtt = r
+    if (!delayed || r <= snd.minRtt) updateMinRtt(tcb, r, now)
   }
   snd.rto = Math.min(RTO_MAX, Math.max(snd.rtoMin, snd.srtt + Math.max(G, 4 * snd.rttvar)))
   snd.backoff = 0

@@ -615,6 +615,7 @@ export class Snd {
   set rto(value: number) {
     this.times[this.at64 + L.RTO] = value
   }
+  /** Of the last minutes (min-rtt.ts). */
   get minRtt(): number {
     return this.times[this.at64 + L.MIN_RTT]
   }

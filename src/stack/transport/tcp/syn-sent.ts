@@ -54,7 +54,7 @@ export function synSentArrives(
     return
   }
   if (seg.options.timestamps && snd.retries > 0)
-    sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0)
+    sample(tcb, (tsClock(tcb, now) - seg.options.tsEcr) | 0, now)
   if (tcb.fastOpenConnect !== 0) tcp.fastOpen.learn(tcb, seg, snd.retries > 0, now)
   establish(tcp, tcb, now)
   if (tcb.has(F_SYN_DATA)) takeSynDataAck(tcp, tcb, seg, now)

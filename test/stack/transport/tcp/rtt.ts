@@ -1,4 +1,5 @@
 import t from 'tap'
+import { MIN_RTT_WINDOW } from '../../../../src/stack/transport/tcp/min-rtt.ts'
 import { backedOff, sample } from '../../../../src/stack/transport/tcp/rtt.ts'
 import { Host, accepted } from '../../../helpers/tcp-pair.ts'
 
@@ -13,23 +14,37 @@ const peer = (o = {}) => {
 
 t.test('the first sample, and the next (RFC 6298 section 2)', async t => {
   const { tcb, snd } = peer()
-  sample(tcb, 400)
+  sample(tcb, 400, 0)
   t.equal(snd.srtt, 400)
   t.equal(snd.rttvar, 200)
   t.equal(snd.rto, 1200)
-  sample(tcb, 800)
+  sample(tcb, 800, 0)
   t.equal(snd.rttvar, 250)
   t.equal(snd.srtt, 450)
   t.equal(snd.rto, 1450)
   t.equal(snd.minRtt, 400)
 })
 
+t.test(
+  'an acknowledgment that may have been delayed does not lengthen the shortest round trip',
+  async t => {
+    const { tcb, snd } = peer()
+    sample(tcb, 20, 0)
+    sample(tcb, 60, MIN_RTT_WINDOW + 1, true)
+    t.equal(snd.minRtt, 20)
+    sample(tcb, 19, MIN_RTT_WINDOW + 2, true)
+    t.equal(snd.minRtt, 19, 'but shortens it')
+    sample(tcb, 60, 2 * MIN_RTT_WINDOW + 3)
+    t.equal(snd.minRtt, 60)
+  },
+)
+
 t.test('RTO is at least 200 ms and at most 120 s', async t => {
   const { tcb, snd } = peer()
-  sample(tcb, 0.05)
+  sample(tcb, 0.05, 0)
   t.equal(snd.rto, 200)
   snd.srtt = 0
-  sample(tcb, 100_000)
+  sample(tcb, 100_000, 0)
   t.equal(snd.rto, 120_000)
   snd.backoff = 40
   t.equal(backedOff(tcb), 120_000)

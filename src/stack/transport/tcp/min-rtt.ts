@@ -1,0 +1,57 @@
+// The shortest round trip of the last minutes, not of all time: a route that changes to a longer path must not leave RACK's
+// reordering window and pacing at what the old one was. Kathleen Nichols' windowed minimum, in the form that Linux uses: the
+// best sample, and the best since that one and since the second, each with its time, in the connection's record. So what
+// comes after the best one, when that is too old, is known without keeping all samples. The second and third are renewed
+// after a quarter and a half of the window, so that they lie apart.
+import { MIN_RTT } from './layout.ts'
+import type { Tcb } from './tcb.ts'
+
+/** ms; tcp_min_rtt_wlen. */
+export const MIN_RTT_WINDOW = 300_000
+
+/** Offsets from MIN_RTT: a value, and when it was measured. */
+const BEST = 0
+const SECOND = 2
+const THIRD = 4
+
+/** All that was known is forgotten. */
+export function resetMinRtt(tcb: Tcb, r: number, now: number): void {
+  put(tcb, BEST, r, now)
+  put(tcb, SECOND, r, now)
+  put(tcb, THIRD, r, now)
+}
+
+/** A round trip took `r` ms. */
+export function updateMinRtt(tcb: Tcb, r: number, now: number): void {
+  const { times } = tcb
+  const at = tcb.at64 + MIN_RTT
+  if (r <= times[at + BEST] || now - times[at + THIRD + 1] > MIN_RTT_WINDOW)
+    return resetMinRtt(tcb, r, now)
+  if (r <= times[at + SECOND]) {
+    put(tcb, SECOND, r, now)
+    put(tcb, THIRD, r, now)
+  } else if (r <= times[at + THIRD]) put(tcb, THIRD, r, now)
+  const age = now - times[at + BEST + 1]
+  if (age > MIN_RTT_WINDOW) {
+    moveUp(tcb, r, now)
+    if (now - times[at + BEST + 1] > MIN_RTT_WINDOW) moveUp(tcb, r, now)
+  } else if (times[at + SECOND + 1] === times[at + BEST + 1] && age > MIN_RTT_WINDOW / 4) {
+    put(tcb, SECOND, r, now)
+    put(tcb, THIRD, r, now)
+  } else if (times[at + THIRD + 1] === times[at + SECOND + 1] && age > MIN_RTT_WINDOW / 2)
+    put(tcb, THIRD, r, now)
+}
+
+/** The best one is too old. */
+function moveUp(tcb: Tcb, r: number, now: number): void {
+  const { times } = tcb
+  const at = tcb.at64 + MIN_RTT
+  times.copyWithin(at + BEST, at + SECOND, at + THIRD + 2)
+  put(tcb, THIRD, r, now)
+}
+
+function put(tcb: Tcb, which: number, r: number, now: number): void {
+  const at = tcb.at64 + MIN_RTT + which
+  tcb.times[at] = r
+  tcb.times[at + 1] = now
+}
