@@ -44,6 +44,8 @@ export class NetCounters {
   fragmentOverlap = 0
   /** Of a datagram that was given up because fragments of it overlapped. */
   fragmentOfDropped = 0
+  /** Of fragments some of which could be marked by routers, and some not. */
+  fragmentEcn = 0
   reassemblyTimeout = 0
   /** The oldest of too many. */
   reassemblyFull = 0

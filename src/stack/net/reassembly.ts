@@ -13,6 +13,7 @@ import {
   IPV4_OFFSET_MASK,
   IPV4_PROTOCOL,
   IPV4_SRC,
+  IPV4_TOS,
   IPV4_TOTAL_LENGTH,
 } from '../../wire/ipv4.ts'
 import {
@@ -37,6 +38,12 @@ const HEADROOM = 256
 /** Of data. */
 const MAX_LENGTH = 65535
 const FIRST_SIZE = 2048
+/**
+ * A datagram is marked if one of its fragments is (RFC 3168 section 5.3). Its sender gave all of them the same field, so
+ * that not-ECT beside another was written by somebody on the way: such a datagram is dropped, as Linux does.
+ */
+const NOT_ECT_SEEN = 1 << 0
+const CE_SEEN = 1 << 3
 
 /** A datagram in the making. */
 interface Partial {
@@ -48,6 +55,8 @@ interface Partial {
   headerLength: number
   firstLength: number
   received: number
+  /** The ECN fields seen: bit n for the value n. */
+  ecn: number
   /** End of the data seen so far, and where the last fragment says that the end is; -1: it has not come. */
   highest: number
   end: number
@@ -60,6 +69,8 @@ export interface Reassembled {
   readonly at: number
   readonly headerLength: number
   readonly totalLength: number
+  /** A router marked one of its fragments. */
+  readonly congested: boolean
 }
 
 /** The first fragment of a datagram that never became whole. */
@@ -111,7 +122,8 @@ export class Reassembly {
 
   /**
    * `length` bytes at `offset` of the datagram `key`, behind a header of `headerLength` bytes at `at`; the datagram with
-   * the first fragment's header, if this was the last that was missing. The caller has checked the numbers.
+   * the first fragment's header, if this was the last that was missing. `ecn`: the header's. The caller has checked the
+   * numbers.
    */
   add(
     key: string,
@@ -121,6 +133,7 @@ export class Reassembly {
     length: number,
     offset: number,
     more: boolean,
+    ecn: number,
     now: number,
   ): Reassembled | undefined {
     const { counters } = this
@@ -152,6 +165,7 @@ export class Reassembly {
     partial.bytes.set(bytes.subarray(data, data + length), HEADROOM + offset)
     partial.seen.fill(1, offset >> 3, (end + 7) >> 3)
     partial.received += length
+    partial.ecn |= 1 << ecn
     partial.highest = Math.max(partial.highest, end)
     if (!more) partial.end = end
     if (offset === 0) {
@@ -161,12 +175,17 @@ export class Reassembly {
     }
     if (partial.received !== partial.end) return
     this.forget(key, partial)
+    if ((partial.ecn & NOT_ECT_SEEN) !== 0 && partial.ecn !== NOT_ECT_SEEN) {
+      counters.fragmentEcn++
+      return
+    }
     counters.reassembled++
     return {
       bytes: partial.bytes,
       at: HEADROOM - partial.headerLength,
       headerLength: partial.headerLength,
       totalLength: partial.headerLength + partial.end,
+      congested: (partial.ecn & CE_SEEN) !== 0,
     }
   }
 
@@ -179,6 +198,7 @@ export class Reassembly {
       headerLength: 0,
       firstLength: 0,
       received: 0,
+      ecn: 0,
       highest: 0,
       end: -1,
       dropped: false,
@@ -276,7 +296,8 @@ export function addIpv4Fragment(
     u16(bytes, at + IPV4_ID),
     bytes[at + IPV4_PROTOCOL],
   ].join()
-  const whole = reassembly.add(key, bytes, at, headerLength, length, offset, more, now)
+  const ecn = bytes[at + IPV4_TOS] & 3
+  const whole = reassembly.add(key, bytes, at, headerLength, length, offset, more, ecn, now)
   if (whole === undefined) return
   // The first fragment's header was the longer one, and the datagram is too long with it.
   if (whole.totalLength > IPV4_MAX_DATAGRAM) {
@@ -285,6 +306,7 @@ export function addIpv4Fragment(
   }
   writeU16(whole.bytes, whole.at + IPV4_TOTAL_LENGTH, whole.totalLength)
   writeU16(whole.bytes, whole.at + IPV4_FRAGMENT, 0)
+  if (whole.congested) whole.bytes[whole.at + IPV4_TOS] |= 3
   writeU16(whole.bytes, whole.at + 10, 0)
   writeU16(whole.bytes, whole.at + 10, checksum(whole.bytes, whole.at, whole.headerLength))
   return whole
@@ -319,7 +341,9 @@ export function addIpv6Fragment(
   }
   const words = [i32(bytes, at + fragment + 4)]
   for (let i = 0; i < 8; i++) words.push(i32(bytes, at + IPV6_SRC + 4 * i))
-  const whole = reassembly.add(words.join(), bytes, at, headerLength, length, offset, more, now)
+  const ecn = (bytes[at + 1] >> 4) & 3
+  const key = words.join()
+  const whole = reassembly.add(key, bytes, at, headerLength, length, offset, more, ecn, now)
   return whole && withoutFragmentHeader(whole, counters)
 }
 
@@ -327,7 +351,7 @@ const chain = new Ipv6Chain()
 
 /** The next header field that named the fragment header names what stood behind it in the first fragment. */
 function withoutFragmentHeader(whole: Reassembled, counters: NetCounters): Reassembled | undefined {
-  const { bytes } = whole
+  const { bytes, congested } = whole
   const headerLength = whole.headerLength - IPV6_FRAGMENT_LEN
   const payloadLength = whole.totalLength - IPV6_FRAGMENT_LEN - IPV6_HEADER_LEN
   const walk = chain.walk(bytes, whole.at, whole.headerLength)
@@ -340,5 +364,6 @@ function withoutFragmentHeader(whole: Reassembled, counters: NetCounters): Reass
   bytes.copyWithin(at, whole.at, whole.at + headerLength)
   bytes[at + chain.pointer] = nextHeader
   writeU16(bytes, at + IPV6_PAYLOAD_LENGTH, payloadLength)
-  return { bytes, at, headerLength, totalLength: IPV6_HEADER_LEN + payloadLength }
+  if (congested) bytes[at + 1] |= 3 << 4
+  return { bytes, at, headerLength, totalLength: IPV6_HEADER_LEN + payloadLength, congested }
 }

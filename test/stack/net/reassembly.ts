@@ -456,3 +456,45 @@ t.test(
     t.ok(expired[0].equals(ipv6Fragment([0, 80, true, 7, PADDING])))
   },
 )
+
+const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3]
+for (const [what, fields, want] of [
+  ['none marked', [ECT_0, ECT_0, ECT_0], ECT_0],
+  ['not for ECN', [NOT_ECT, NOT_ECT, NOT_ECT], NOT_ECT],
+  ['the first marked', [CE, ECT_0, ECT_0], CE],
+  ['the middle one marked', [ECT_0, CE, ECT_0], CE],
+  ['the last marked, ECT(1)', [ECT_1, ECT_1, CE], CE],
+  ['all marked', [CE, CE, CE], CE],
+  ['ECT(0) and ECT(1): the first one’s', [ECT_0, ECT_1, ECT_1], ECT_0],
+  ['a mark where none may be', [NOT_ECT, CE, NOT_ECT], undefined],
+  ['one cleared on the way', [ECT_0, ECT_0, NOT_ECT], undefined],
+  ['one cleared beside a mark', [CE, ECT_0, NOT_ECT], undefined],
+] as const)
+  t.test(`ECN of fragments (RFC 3168 section 5.3), ${what}`, async t => {
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+    ]) {
+      const { reassembly, counters } = assembly()
+      let whole
+      for (const i of order) {
+        const fragment = (i < 2 ? IPV4_MF : 0) | i
+        const packet = ipv4Packet(TEXT.subarray(8 * i, 8 * i + 8), { fragment })
+        packet[1] = 0x48 | fields[i]
+        whole = addIpv4Fragment(reassembly, packet, 0, 20, packet.length, 0)
+      }
+      t.equal(whole && whole.bytes[whole.at + 1], want === undefined ? undefined : 0x48 | want)
+      if (whole !== undefined) t.equal(checksum(whole.bytes, whole.at, 20), 0)
+      t.same([counters.fragmentEcn, counters.reassembled], want === undefined ? [1, 0] : [0, 1])
+      t.same([reassembly.size, reassembly.memory], [0, 0])
+      const six = assembly6()
+      let whole6
+      for (const i of order) {
+        const packet = ipv6Fragment([8 * i, 8 * i + 8, i < 2])
+        packet[1] |= fields[i] << 4
+        whole6 = addIpv6Fragment(six.reassembly, packet, 0, 40, packet.length, 0)
+      }
+      if (typeof whole6 === 'string') t.fail(whole6)
+      else t.equal(whole6 && (whole6.bytes[whole6.at + 1] >> 4) & 3, want)
+    }
+  })
