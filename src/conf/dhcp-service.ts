@@ -1,6 +1,7 @@
 // The DHCP client at work: its messages on a port, its probes on the link, its lease in the stack.
 import type { Stack } from '../stack/stack.ts'
 import type { Address } from '../wire/address.ts'
+import type { Prefix } from '../wire/address-text.ts'
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcp.ts'
 import { DhcpClient, type DhcpAction, type DhcpMemory, type DhcpSetup } from './dhcp.ts'
 import type { DhcpLease } from './dhcp-lease.ts'
@@ -97,16 +98,21 @@ export class DhcpService {
     this.lease = lease
     stack.addAddress({ address, prefixLength }, 'dhcp', Infinity, expiresAt)
     stack.removeRoutes(isOurs)
-    for (const { prefix, gateway } of lease.routes)
-      if (gateway === undefined || stack.isNeighbor(gateway))
-        stack.addRoute({
-          destination: prefix,
-          gateway,
-          source: address,
-          metric: METRIC,
-          origin: 'dhcp',
-          expires: expiresAt,
-        })
+    for (const { prefix, gateway } of lease.routes) {
+      if (gateway !== undefined && !stack.isNeighbor(gateway)) this.addRoute(lease, host(gateway))
+      this.addRoute(lease, prefix, gateway)
+    }
+  }
+
+  private addRoute(lease: DhcpLease, destination: Prefix, gateway?: Address): void {
+    this.stack.addRoute({
+      destination,
+      gateway,
+      source: lease.address,
+      metric: METRIC,
+      origin: 'dhcp',
+      expires: lease.expiresAt,
+    })
   }
 
   private drop(): void {
@@ -116,5 +122,11 @@ export class DhcpService {
     this.lease = undefined
   }
 }
+
+/**
+ * A server that leases an address alone, with mask 255.255.255.255, as those of clouds do, has its gateway on the link all
+ * the same: there is no other way to it (systemd-networkd and dhclient's scripts have the same route).
+ */
+const host = (address: Address): Prefix => ({ address, prefixLength: 32 })
 
 const isOurs = ({ origin }: { readonly origin: string }) => origin === 'dhcp'

@@ -20,7 +20,7 @@ export interface ArpAddresses {
   has(word: number): boolean
   /** To be kept whatever others say: RFC 5227 section 2.4(c), else (b). */
   keeps(word: number): boolean
-  /** Our address on the network of `word`; undefined: that is not on this link. */
+  /** What we are to `word`; undefined: that is not on this link. */
   sourceOnLink(word: number): number | undefined
 }
 

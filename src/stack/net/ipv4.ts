@@ -167,13 +167,9 @@ export class Ipv4 implements Ipv4Output {
     return route && nextHop(route, dst)
   }
 
-  /** A station on one of our networks, or what may be one. */
+  /** A station on the link, or what may be one. */
   isNeighbor(address: Address): boolean {
-    return (
-      this.addresses.onLinkWith(address) !== undefined &&
-      !this.addresses.hasWord(address.d) &&
-      !this.addresses.isDirectedBroadcast(address.d)
-    )
+    return this.hopFor(address)?.equals(address) === true
   }
 
   /** Have we sent datagrams of this protocol there lately? */
@@ -261,8 +257,17 @@ export class Ipv4 implements Ipv4Output {
       },
       has: (word: number) => addresses.hasWord(word),
       keeps: (word: number) => addresses.find(Address.v4(word))?.origin !== 'dhcp',
-      sourceOnLink: (word: number) => addresses.onLinkWith(Address.v4(word))?.address.d,
+      sourceOnLink: (word: number) => this.linkSource(Address.v4(word))?.d,
     }
+  }
+
+  /** What we are to a station on the link: our address on its network, else that of the route that has it on the link. */
+  private linkSource(station: Address): Address | undefined {
+    const own = this.addresses.onLinkWith(station)
+    if (own !== undefined) return own.address
+    const route = this.routes.lookup(station)
+    if (route === undefined || route.gateway !== undefined) return undefined
+    return this.routeSource(route, station)
   }
 
   private groupChanged(group: Group, mode: FilterMode, sources: readonly Address[]): void {
