@@ -50,6 +50,8 @@ export interface ConfigurationSetup {
  * How long a program's start waits: for a DHCP server, which it cannot do without, for an IPv6 router, and for a DHCPv6 server
  * that a router speaks of.
  */
+/** The same where IPv6 has come meanwhile, so that there is a life without: two DISCOVERs go unanswered. */
+const DHCP_BESIDE_IPV6_PATIENCE_MS = 6000
 /** A link that takes no frames gives no answer: what nobody denied is taken then. */
 const PROBE_PATIENCE_MS = 1000
 const DHCP_PATIENCE_MS = 10_000
@@ -162,11 +164,21 @@ export class Configuration {
     const { routers } = this.setup.settings
     if (this.denied !== undefined) return 'ready'
     if (this.asked.length > 0) return 'waiting'
-    if (this.dhcp !== undefined && this.dhcp.lease === undefined)
-      return now - this.dhcp.since < DHCP_PATIENCE_MS ? 'waiting' : 'late'
+    if (this.dhcp !== undefined && this.dhcp.lease === undefined) {
+      const waits = now - this.dhcp.since
+      if (waits < DHCP_BESIDE_IPV6_PATIENCE_MS) return 'waiting'
+      if (!this.hasIpv6) return waits < DHCP_PATIENCE_MS ? 'waiting' : 'late'
+    }
     if (routers && !this.auto!.heard && waited < ROUTER_PATIENCE_MS) return 'waiting'
     if (this.auto?.awaitsLease && waited < DHCP6_PATIENCE_MS) return 'waiting'
     return 'ready'
+  }
+
+  /** A router or a DHCPv6 server has given us an address. */
+  private get hasIpv6(): boolean {
+    return this.stack.ipv6.addresses.all.some(
+      ({ origin, isAssigned }) => isAssigned && origin !== 'static' && origin !== 'link-local',
+    )
   }
 
   private ask(prefix: Prefix): void {
@@ -191,7 +203,8 @@ export class Configuration {
   readinessNext(now: number): number {
     const { began, dhcp } = this
     const ends = [began + ROUTER_PATIENCE_MS, began + DHCP6_PATIENCE_MS]
-    if (dhcp !== undefined) ends.push(dhcp.since + DHCP_PATIENCE_MS)
+    for (const patience of [DHCP_BESIDE_IPV6_PATIENCE_MS, DHCP_PATIENCE_MS])
+      if (dhcp !== undefined) ends.push(dhcp.since + patience)
     return Math.min(...ends.filter(end => end > now))
   }
 

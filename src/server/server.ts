@@ -159,15 +159,16 @@ export class Server {
 
   /** Joins the network and starts the stack thread; resolves when programs can be served. */
   async start(): Promise<ServerReady> {
-    this.#link = await this.#opener.open()
-    const obtained = await this.#startThread(true)
-    for (const fd of this.#ctlListeners) this.#add(fd, CONTROL_SOCKET)
+    // Who waits for a lease may lose patience: with ioth-run the wait ends.
     const parent = libc.pidfdOpen(this.#options.parent)
     if (parent < 0) throw new UserError('Cannot serve a program that is gone')
     this.#add(parent, PARENT)
+    void this.#serve()
+    this.#link = await this.#opener.open()
+    const obtained = await this.#startThread(true)
+    for (const fd of this.#ctlListeners) this.#add(fd, CONTROL_SOCKET)
     Atomics.store(this.#region.words, REGION.state / 4, SERVER_RUNNING)
     this.#watchHeart()
-    void this.#serve()
     return { stack: this.#name, dir: this.#dir, token: this.#token.toString('hex'), obtained }
   }
 
@@ -347,6 +348,7 @@ export class Server {
     if (this.#life >= 0) libc.epollCtl(this.#epoll, libc.EPOLL_CTL_DEL, this.#life, 0, 0)
     if (this.#draining) return
     this.#draining = true
+    if (this.#link === undefined && !this.#launched) this.end(0)
     this.#tell({ type: 'drain' })
     void this.#releaseAddresses()
     setTimeout(() => this.end(0), DRAIN_MS)

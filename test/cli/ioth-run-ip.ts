@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 import t, { type Test } from 'tap'
 
 import { iothRun, IOTH_RUN, runtime, untapped, type Result } from '../helpers/ioth-run.ts'
+import { start, until } from '../helpers/program.ts'
 
 const env = runtime(t)
 
@@ -154,3 +157,21 @@ async function serve(
   })
   return { ended }
 }
+
+t.test('ioth-run that ends while it waits for a lease leaves no server', async t => {
+  const own = runtime(t)
+  const program = start(t, IOTH_RUN, ['--dhcp', '--net', 'null://', 'true'], { env: own })
+  const stacks = join(own.XDG_RUNTIME_DIR!, 'ioth/stack')
+  const pid = await until('the server', 10_000, () => {
+    const [name] = existsSync(stacks) ? readdirSync(stacks) : []
+    const file = join(stacks, name ?? '', 'pid')
+    return existsSync(file) && Number(readFileSync(file, 'utf8'))
+  })
+  program.signal('SIGKILL')
+  await until(
+    'its end',
+    5000,
+    () => !existsSync(`/proc/${pid}`) && readdirSync(stacks).length === 0,
+  )
+  t.pass('long before it would have given up')
+})

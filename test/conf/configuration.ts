@@ -239,6 +239,54 @@ t.test('a DHCP lease becomes address, route, mtu and names', async t => {
   t.same(site.changes, [0, 300])
 })
 
+t.test('without a DHCP server, but with IPv6: two questions are enough', async t => {
+  const site = new Site({ ...SLAAC, dhcp: true })
+  site.silent = true
+  site.net.run(100)
+  site.advertise({ lifetime: 1800, prefixes: [prefix('fd07::/64', 3600)] })
+  site.net.run(5899)
+  t.equal(site.configuration.readiness(5999), 'waiting')
+  t.equal(site.configuration.readinessNext(5999), 6000)
+  site.net.run(1)
+  t.equal(site.configuration.readiness(6000), 'ready')
+  t.equal(site.heard.filter(text => text.startsWith('DISCOVER')).length, 2)
+  site.silent = false
+  site.net.run(30_000)
+  t.match(site.addresses, /^10\.0\.0\.7\/24 /, 'a lease is taken later, too')
+})
+
+t.test('a router without a prefix is no life without DHCP', async t => {
+  const site = new Site({ ...SLAAC, dhcp: true, addresses: ['fd00::1/64'] })
+  site.silent = true
+  site.advertise({ lifetime: 1800 })
+  t.equal(site.configuration.readiness(9999), 'waiting')
+  t.equal(site.configuration.readiness(10_000), 'late')
+})
+
+t.test('a gateway outside of what was leased is on the link all the same', async t => {
+  const lone = new Node(4, { addresses: ['10.9.9.9/24'] })
+  const site = new Site({ dhcp: true }, [lone])
+  site.lease = [
+    [1, 'ffffffff'],
+    [51, '00000e10'],
+    [54, '0a000002'],
+    [3, '0a090909'],
+  ]
+  site.net.run(1000)
+  t.equal(site.addresses, '10.0.0.7/32')
+  t.equal(site.routes, '10.9.9.9/32, 0.0.0.0/0 via 10.9.9.9')
+  const out = new UdpSocket(site.node, 4)
+  const arrived: string[] = []
+  site.net.filter = (frame, from) => {
+    const [type, dst] = [frame.bytes.subarray(12, 14), frame.bytes.subarray(30, 34).join('.')]
+    if (from === site.node && type[1] === 0) arrived.push(`${frame.bytes[5]} ${dst}`)
+    return frame
+  }
+  out.send('x', '192.0.2.1', 9)
+  site.net.run(100)
+  t.same(arrived, ['4 192.0.2.1'], 'by the MAC of the gateway')
+})
+
 t.test(
   'it is renewed, and when nobody answers any more it is gone with all that it gave',
   async t => {
@@ -263,7 +311,7 @@ t.test('no server: late after 10 s', async t => {
   site.silent = true
   site.net.run(9999)
   t.equal(site.configuration.readiness(site.net.now), 'waiting')
-  t.equal(site.configuration.readinessNext(site.net.now), 10_000)
+  t.equal(site.configuration.readinessNext(6000), 10_000)
   t.equal(site.configuration.readiness(10_000), 'late')
 })
 
