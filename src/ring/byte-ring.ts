@@ -199,6 +199,9 @@ export class SendRing {
   #frozen = false
   corrupt = false
   #limit = 0
+  /** limit without `keepTo`. */
+  #whole = 0
+  #most = Infinity
 
   constructor(region: Region, record: number) {
     this.#region = region
@@ -223,7 +226,17 @@ export class SendRing {
   }
   /** Bytes a writer may have in the ring (SO_SNDBUF). */
   set limit(n: number) {
-    this.#limit = Math.min(n, this.size)
+    this.#whole = Math.min(n, this.size)
+    this.#apply()
+  }
+  /** No more than so many for the moment (TCP_NOTSENT_LOWAT); Infinity: as many as there may be. */
+  keepTo(n: number): void {
+    if (n === this.#most) return
+    this.#most = n
+    this.#apply()
+  }
+  #apply(): void {
+    this.#limit = Math.min(this.#whole, this.#most)
     this.#region.words[this.#record + RECORD.tx_limit / 4] = this.#limit
   }
 
@@ -235,6 +248,7 @@ export class SendRing {
     this.#head = head | 0
     this.#tail = tail | 0
     this.#own = native
+    this.#most = Infinity
     this.limit = this.size
     Atomics.store(w, this.#record + RECORD.tx_head / 4, this.#head)
     Atomics.store(w, this.#record + RECORD.tx_geom / 4, this.geom)
@@ -260,6 +274,11 @@ export class SendRing {
     return n > 0 ? n : 0
   }
 
+  /** A third of the ring is free: worth waking a writer who found it full. */
+  get roomy(): boolean {
+    return (this.#whole - this.length) * 3 >= this.#whole
+  }
+
   /** Copies `n` bytes that begin `offset` past the head into dst at `at`. */
   copy(offset: number, n: number, dst: Uint8Array, at: number): void {
     const from = (this.#head + offset) & this.#mask
@@ -282,6 +301,7 @@ export class SendRing {
     this.#own = true
     this.#tail = this.#head
     this.#limit = 0
+    this.#whole = 0
     Atomics.store(this.#region.words, this.#record + RECORD.tx_geom / 4, 0)
   }
 

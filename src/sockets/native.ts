@@ -4,7 +4,7 @@ import { EAGAIN } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { HEAD_NATIVE_HIGH, MODE_NATIVE, RECORD } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
-import { showEnd } from './readiness.ts'
+import { hasRoom, showEnd } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -43,7 +43,7 @@ export function pumpOut(ground: Ground, s: Stream): boolean {
 export type PumpedIn = 'none' | 'more' | 'end' | 'gone'
 
 /** From the program's socket into the send ring, as much as fits. */
-export function pumpIn(s: Stream): PumpedIn {
+export function pumpIn(ground: Ground, s: Stream): PumpedIn {
   if (s.fd < 0 || s.has(T.DEAD | T.SAW_EOF)) return 'none'
   let pumped: PumpedIn = 'none'
   while (s.get(T.DISCARD) > 0) {
@@ -53,7 +53,7 @@ export function pumpIn(s: Stream): PumpedIn {
     s.set(T.DISCARD, s.get(T.DISCARD) - n)
   }
   // As in ring mode a writer that found everything full goes on when there is room again, not with each byte.
-  if (s.tx.room * 3 < s.tx.limit && libc.inQueue(s.fd) > s.tx.room) return 'none'
+  if (!hasRoom(ground, s) && libc.inQueue(s.fd) > s.tx.room) return 'none'
   for (;;) {
     const n = s.tx.fillFrom(s.fd)
     if (n === -EAGAIN) break

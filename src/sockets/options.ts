@@ -14,6 +14,7 @@ import {
 } from '../stack/stack.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
+import { showRoom } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -30,6 +31,7 @@ export const OPT_SNDBUF = 2
 export const OPT_RCVBUF = 3
 /** 0: off; else 1 + seconds. */
 export const OPT_LINGER = 4
+export const OPT_NOTSENT_LOWAT = 25
 const OPT_MAXSEG = 35
 const OPT_CONGESTION = 37
 export const OPT_FASTOPEN = 39
@@ -105,7 +107,7 @@ const TABLE: Option[] = [
   { level: IPPROTO_TCP, name: 10, column: 22, kind: 'int', adjust: v => (v === 0 ? 0 : Math.max(v, CLAMP_MIN)), tcp: 'windowClamp' },  // TCP_WINDOW_CLAMP
   { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', tcp: 'quickAck' }, // TCP_QUICKACK
   { level: IPPROTO_TCP, name: 18, column: 24, kind: 'int', min: 0, tcp: 'userTimeout' },  // TCP_USER_TIMEOUT
-  { level: IPPROTO_TCP, name: 25, column: 25, kind: 'int', initial: -1 },                 // TCP_NOTSENT_LOWAT
+  { level: IPPROTO_TCP, name: 25, column: OPT_NOTSENT_LOWAT, kind: 'int', tcp: 'notSentLowat' }, // TCP_NOTSENT_LOWAT
   { level: IPPROTO_TCP, name: TCP_FASTOPEN, column: OPT_FASTOPEN, kind: 'int', min: 0, adjust: v => Math.min(v, SOMAXCONN), tcp: 'fastOpen', when: 'passive' },
   { level: IPPROTO_TCP, name: 30, column: OPT_FASTOPEN_CONNECT, kind: 'int', min: 0, max: 1, tcp: 'fastOpenConnect', when: 'idle' }, // TCP_FASTOPEN_CONNECT
   { level: IPPROTO_TCP, name: 34, column: 41, kind: 'int', min: 0, max: 1, tcp: 'fastOpenNoCookie', when: 'passive' }, // TCP_FASTOPEN_NO_COOKIE
@@ -187,6 +189,7 @@ function store(ground: Ground, s: Stream, o: Option, value: number): number {
   s.options[o.column] = value
   if (o.tcp === undefined) return 0
   if (s.state === T.LISTENING) tcp.setListenerOption(s.index, o.tcp, value)
+  if (o.column === OPT_NOTSENT_LOWAT && s.state === T.CONNECTED) showRoom(ground, s)
   return s.tcb < 0 ? 0 : tcp.setOption(s.tcb, o.tcp, value, ground.now)
 }
 

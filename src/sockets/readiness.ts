@@ -12,6 +12,7 @@
 import * as libc from '../ffi/libc.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
+import { OPT_NOTSENT_LOWAT } from './options.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -51,9 +52,28 @@ export function ringOwed(ground: Ground): number {
   return ground.owed.size === 0 ? Infinity : ground.now + 1
 }
 
-/** Room in the send ring (a third of it), or none at all to come: takes the plug out, wakes sleeping writers. */
+/** TCP_NOTSENT_LOWAT, however small, lets a piece be written at once, as Linux lets a page. */
+const UNSENT_PIECE = 4096
+
+/**
+ * Room in the send ring for a writer who found none: a third of it, and with TCP_NOTSENT_LOWAT, which keeps the ring to
+ * what is on its way and that much more, half of that (Linux's tcp_stream_memory_free()).
+ */
+export function hasRoom(ground: Ground, s: Stream): boolean {
+  const { tx } = s
+  const lowat = s.options[OPT_NOTSENT_LOWAT]
+  if (lowat <= 0 || s.tcb < 0) {
+    tx.keepTo(Infinity)
+    return tx.roomy
+  }
+  const sent = ground.stack.tcp.inFlight(s.tcb)
+  tx.keepTo(sent + Math.max(lowat, UNSENT_PIECE))
+  return tx.roomy && 2 * (tx.length - sent) < lowat
+}
+
+/** Room in the send ring, or none at all to come: takes the plug out, wakes sleeping writers. */
 export function showRoom(ground: Ground, s: Stream): void {
-  if (s.has(T.DEAD | T.SHUT_WR) || s.tx.room * 3 >= s.tx.limit) {
+  if (hasRoom(ground, s) || s.has(T.DEAD | T.SHUT_WR)) {
     unplug(ground, s)
     answerWaiters(ground, s, WAIT_SPACE, 0)
   }

@@ -25,7 +25,7 @@ export function pump(ground: Ground, s: Stream): void {
   const tcp = ground.stack.tcp
   if (s.state === T.CONNECTING || !plugSeen(ground, s)) return
   if (pumpOut(ground, s) && s.tcb >= 0) tcp.received(s.tcb, ground.now)
-  switch (pumpIn(s)) {
+  switch (pumpIn(ground, s)) {
     case 'more':
       if (s.tcb >= 0) tcp.send(s.tcb, ground.now, false, s.tx.room === 0)
       break

@@ -3,6 +3,7 @@ import { EINVAL } from '../base/errno.ts'
 import { RECORD, WAIT_CLOSED, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import { LATER, type Call } from './calls.ts'
 import type { Ground } from './ground.ts'
+import { hasRoom } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -11,7 +12,7 @@ export function waitFor(ground: Ground, s: Stream, call: Call): number {
   const wait = call.arg[0]
   if (wait === WAIT_SPACE) {
     if (s.has(T.DEAD | T.SHUT_WR) || s.state !== T.CONNECTED) return 0
-    if (s.tx.room * 3 >= s.tx.limit) return 0
+    if (hasRoom(ground, s)) return 0
   } else if (wait === WAIT_CONNECTED) {
     if (s.state !== T.CONNECTING) return s.has(T.DEAD) ? -s.swap(RECORD.so_error, 0) : 0
   } else if (wait !== WAIT_CLOSED) return -EINVAL

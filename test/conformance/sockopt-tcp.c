@@ -265,14 +265,99 @@ CASE("SO_MAX_PACING_RATE: none at first; tcp_info shows it")
 	close_pair(p);
 }
 
-CASE("TCP_NOTSENT_LOWAT and TCP_WINDOW_CLAMP can be set and asked for")
+CASE("TCP_WINDOW_CLAMP is 0 unless set")
 {
 	int fd = tcp();
 
-	set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384);
-	equal(get_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 16384);
 	equal(get_int(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP), 0);
 	must(close(fd));
+}
+
+/* Writes until it would block; how much. */
+static size_t write_all(int fd)
+{
+	static char text[1000];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = send(fd, text, sizeof(text), MSG_DONTWAIT)) > 0)
+		all += (size_t)n;
+	equal(errno, EAGAIN);
+	return all;
+}
+
+static uint32_t unsent(int fd)
+{
+	uint32_t words[62] = {0};
+	socklen_t len = sizeof(words);
+
+	must(getsockopt(fd, IPPROTO_TCP, TCP_INFO, words, &len));
+	return words[36];
+}
+
+CASE("TCP_NOTSENT_LOWAT: 0 unless set, and anything can be")
+{
+	int fd = tcp();
+
+	for (int i = -2; i < 3; i++) {
+		equal(get_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), i == -2 ? 0 : i - 1);
+		set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, i);
+	}
+	must(close(fd));
+}
+
+/* The peer's window is 4 KB or so: text beyond waits, unsent. */
+CASE("TCP_NOTSENT_LOWAT: no more than that is written in advance, OUT comes when half is sent")
+{
+	struct sockaddr_in where;
+	int listener = tcp_listener(&where, 1), client = tcp(), server;
+	const int lowat = 16384;
+	char text[4096];
+	size_t all, got = 0;
+
+	set_int(listener, SOL_SOCKET, SO_RCVBUF, 4096);
+	set_int(client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, lowat);
+	must(connect(client, (struct sockaddr *)&where, sizeof(where)));
+	server = must(accept(listener, NULL, NULL));
+	all = write_all(client);
+	/* Text that was on its way to the stack is more. */
+	for (int i = 0; i < 50; i++, sleep_ms(2))
+		all += write_all(client);
+	check(all < 65536);
+	check(unsent(client) > (uint32_t)lowat / 2 && unsent(client) <= 2 * (uint32_t)lowat);
+	equal(poll_mask(client, POLLOUT, 0), 0);
+	while (poll_mask(client, POLLOUT, 0) == 0 && got < all) {
+		ssize_t n = recv(server, text, sizeof(text), MSG_DONTWAIT);
+
+		if (n > 0)
+			got += (size_t)n;
+		else
+			sleep_ms(1);
+	}
+	check(unsent(client) * 2 < (uint32_t)lowat);
+	check(got >= all / 4);
+	set_int(client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0);
+	check(write_all(client) > 65536);
+	must(close(client));
+	must(close(server));
+	must(close(listener));
+}
+
+CASE("TCP_NOTSENT_LOWAT 1: a blocking writer gets through")
+{
+	struct pair p = tcp_pair();
+	static char text[300000];
+	size_t got = 0;
+	pid_t writer;
+
+	set_int(p.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
+	writer = child();
+	if (writer == 0)
+		_exit(send(p.client, text, sizeof(text), 0) != sizeof(text));
+	while (got < sizeof(text))
+		got += (size_t)must((int)recv(p.server, text, sizeof(text), 0));
+	reap(writer);
+	close_pair(p);
 }
 
 CASE("an option that does not exist: ENOPROTOOPT")

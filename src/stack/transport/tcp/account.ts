@@ -7,12 +7,20 @@ import { F_PINGPONG, F_TIMED, R_FAST, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
 import { armProbe } from './tlp.ts'
 import { notePending } from './undo.ts'
+import { EV_ROOM } from './user.ts'
 
 /** Text sent this soon after text came is an answer to it, ms: Linux's TCP_ATO_MIN. */
 const ANSWER_MS = 40
 
 /** `n` bytes of text at SND.NXT, and the FIN behind them. */
-export function noteNew(tcb: Tcb, n: number, fin: boolean, mss: number, now: number): void {
+export function noteNew(
+  tcp: Tcp,
+  tcb: Tcb,
+  n: number,
+  fin: boolean,
+  mss: number,
+  now: number,
+): void {
   const { snd, rcv } = tcb
   snd.nxt = add(snd.nxt, fin ? n + 1 : n)
   snd.max = snd.nxt
@@ -33,6 +41,7 @@ export function noteNew(tcb: Tcb, n: number, fin: boolean, mss: number, now: num
   snd.lastSent = now
   if (now - rcv.lastText < ANSWER_MS) tcb.mark(F_PINGPONG)
   armProbe(tcb, mss, now)
+  if (tcb.notSentLowat > 0) tcp.raise(tcb, EV_ROOM)
 }
 
 /** `all` numbers from `from` on, of which `text` are text and one may be the FIN. */

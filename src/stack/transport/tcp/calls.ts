@@ -259,11 +259,12 @@ function quicken(tcp: Tcp, tcb: Tcb): void {
   tcp.arm(tcb)
 }
 
-export function unsent(tcb: Tcb): number {
-  if (!tcb.send) return 0
-  const { snd } = tcb
-  const sent = Math.max(0, diff(snd.max, snd.una === snd.iss ? add(snd.iss, 1) : snd.una))
-  return Math.max(0, tcb.send.length - sent)
+export const unsent = (tcb: Tcb): number =>
+  tcb.send ? Math.max(0, tcb.send.length - inFlight(tcb)) : 0
+
+/** Numbers of text, and of the FIN, that were sent and are not acknowledged. */
+export function inFlight({ snd }: Tcb): number {
+  return Math.max(0, diff(snd.max, snd.una === snd.iss ? add(snd.iss, 1) : snd.una))
 }
 
 /** SND.UNA - ISS, less SYN and FIN. */

@@ -72,7 +72,7 @@ export function probeMtu(
   snd.mtuProbe = size
   snd.mtuProbeSeq = snd.nxt
   tcp.counters.mtuProbes++
-  noteNew(tcb, n, false, n, now)
+  noteNew(tcp, tcb, n, false, n, now)
   return 'done'
 }
 

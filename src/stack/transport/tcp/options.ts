@@ -48,6 +48,8 @@ export interface TcpSettings {
   /** Is what goes far paced (pacing.ts)? SO_MAX_PACING_RATE: bytes a second; 0 or -1: no limit. */
   pacing: number
   maxPacingRate: number
+  /** TCP_NOTSENT_LOWAT: bytes; 0 or negative: no limit. */
+  notSentLowat: number
 }
 
 export type TcpOption = keyof TcpSettings
@@ -82,6 +84,7 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   hops: 64,
   pacing: 1,
   maxPacingRate: -1,
+  notSentLowat: 0,
 }
 
 /** Word in the TCB, smallest and largest value. */
@@ -114,6 +117,7 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   hops: [L.HOPS, 0, 255],
   pacing: [L.PACING, 0, 1],
   maxPacingRate: [L.MAX_PACING_RATE, -1, 0x7fffffff],
+  notSentLowat: [L.NOTSENT_LOWAT, -0x80000000, 0x7fffffff],
 }
 
 /** TCP_MIN_MSS: what TCP_MAXSEG may be, and what we believe of a peer's option, at least. */

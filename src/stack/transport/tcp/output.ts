@@ -152,7 +152,7 @@ function sendNew(
     }
     const control = push(n, offset + n === length) | (fin ? FIN : 0)
     if (!emit(tcp, tcb, snd.nxt, control, n, mss, now)) return false
-    noteNew(tcb, n, fin, mss, now)
+    noteNew(tcp, tcb, n, fin, mss, now)
   }
   tcp.ready.push(tcb.slot)
   return true

@@ -348,6 +348,10 @@ export class Tcb {
   get maxPacingRate(): number {
     return this.words[this.at + L.MAX_PACING_RATE]
   }
+  /** TCP_NOTSENT_LOWAT: the user wants to know when text is sent, not only when it is acknowledged. */
+  get notSentLowat(): number {
+    return this.words[this.at + L.NOTSENT_LOWAT]
+  }
   /** Counters for TCP_INFO. */
   get segsIn(): number {
     return this.words[this.at + L.SEGS_IN]

@@ -323,6 +323,11 @@ export class Tcp implements Protocol {
     return calls.option(this.tcb(slot), name)
   }
 
+  /** Text that was sent and is not acknowledged. */
+  inFlight(slot: number): number {
+    return calls.inFlight(this.tcb(slot))
+  }
+
   /** TCP_MAXSEG: text in a full segment. */
   maxSegment(slot: number): number {
     return calls.maxSegment(this.tcb(slot))

@@ -52,7 +52,7 @@ export function probeTimeout(tcp: Tcp, tcb: Tcb, now: number): boolean {
   if (fresh > 0) {
     if (!emit(tcp, tcb, snd.max, push(fresh, flight + fresh === length), fresh, mss, now))
       return false
-    noteNew(tcb, fresh, false, mss, now)
+    noteNew(tcp, tcb, fresh, false, mss, now)
     snd.probe = NEW
   } else {
     const all = Math.min(mss, flight)

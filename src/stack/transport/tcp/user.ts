@@ -4,7 +4,7 @@
 export const EV_CONNECTED = 1
 /** Text was published. */
 export const EV_TEXT = 2
-/** The peer acknowledged text: the send buffer has room. */
+/** The peer acknowledged text: the send buffer has room. With TCP_NOTSENT_LOWAT also: text was sent. */
 export const EV_ROOM = 4
 /** The peer's FIN: no more text comes. */
 export const EV_FIN = 8
