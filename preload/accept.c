@@ -77,11 +77,12 @@ int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *
 		return got;
 	r = adopt(fd, got, &accepted);
 	/* As the kernel: the connection is lost on who gives a bad address. */
-	if (r == 0 && addr && bad_pointer(len))
+	if (r == 0 && addr && unwritable(len, sizeof(*len)))
 		r = -EFAULT;
 	if (r == 0 && addr && (int)*len < 0)
 		r = -EINVAL;
-	if (r == 0 && addr && *len > 0 && bad_pointer(addr))
+	if (r == 0 && addr &&
+	    unwritable(addr, *len < sizeof(struct sockaddr_in) ? *len : sizeof(struct sockaddr_in)))
 		r = -EFAULT;
 	if (r < 0) {
 		raw(SYS_close, got);

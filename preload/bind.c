@@ -6,7 +6,7 @@ int addr_check(const struct sockaddr *addr, socklen_t len)
 {
 	if (len > sizeof(struct sockaddr_storage))
 		return -EINVAL;
-	if (len > 0 && bad_pointer(addr))
+	if (unreadable(addr, len))
 		return -EFAULT;
 	return len < sizeof(sa_family_t) ? -EINVAL : 0;
 }

@@ -12,7 +12,7 @@ static bool listening(const struct sock *s)
 
 static int give(int value, int *arg)
 {
-	if (bad_pointer(arg))
+	if (unwritable(arg, sizeof(*arg)))
 		return -EFAULT;
 	*arg = value;
 	return 0;

@@ -116,6 +116,7 @@ int64_t now_ns(void);                                  /* monotonic */
 /* ---- iov.c: vectors --------------------------------------------------------------------------------------- */
 /* As the kernel takes them: 0 and how many bytes, or -EINVAL, -EFAULT. */
 int iov_check(const struct iovec *iov, size_t n, size_t *total);
+int iov_check_room(const struct iovec *iov, size_t n, size_t *total); /* to be written to */
 /* What is left of a vector after its first `skip` bytes, into `rest` (n long): how many parts. */
 size_t iov_rest(const struct iovec *iov, int n, size_t skip, struct iovec *rest);
 /* A place in a vector. */
@@ -211,10 +212,13 @@ void exec_prepare(int dir, const char *path, char *const envp[]);
 void exec_prepare_search(const char *file, char *const envp[]);
 void exec_hand_over(void);
 
-/* Pointers that can be no program's: the kernel would answer EFAULT, a copy of ours would crash. */
+/* ---- pointer.c: what the kernel answers EFAULT to, and a copy of ours would crash on ------------------------------ */
+bool unreadable(const void *p, size_t n);
+bool unwritable(const void *p, size_t n);
+void pointers_trust(void); /* no more questions to the kernel */
 static inline bool bad_pointer(const void *p)
 {
-	return (uintptr_t)p < 4096 || (intptr_t)p < 0;
+	return unreadable(p, 1);
 }
 
 static inline int ret(long r)

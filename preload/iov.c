@@ -1,22 +1,35 @@
 /* Vectors of buffers: checked as the kernel checks them, and walked while text is copied. */
 #include "ioth.h"
 
-int iov_check(const struct iovec *iov, size_t n, size_t *total)
+static int check(const struct iovec *iov, size_t n, size_t *total, bool room)
 {
 	const size_t most = 0x7ffff000; /* MAX_RW_COUNT: no call moves more */
 	size_t sum = 0;
 
-	if (n > 0 && bad_pointer(iov))
+	if (unreadable(iov, n * sizeof(*iov)))
 		return -EFAULT;
 	for (size_t i = 0; i < n; i++) {
-		if ((ssize_t)iov[i].iov_len < 0)
+		const struct iovec *part = &iov[i];
+
+		if ((ssize_t)part->iov_len < 0)
 			return -EINVAL;
-		if (iov[i].iov_len > 0 && bad_pointer(iov[i].iov_base))
+		if (room ? unwritable(part->iov_base, part->iov_len)
+			 : unreadable(part->iov_base, part->iov_len))
 			return -EFAULT;
-		sum += iov[i].iov_len < most - sum ? iov[i].iov_len : most - sum;
+		sum += part->iov_len < most - sum ? part->iov_len : most - sum;
 	}
 	*total = sum;
 	return 0;
+}
+
+int iov_check(const struct iovec *iov, size_t n, size_t *total)
+{
+	return check(iov, n, total, false);
+}
+
+int iov_check_room(const struct iovec *iov, size_t n, size_t *total)
+{
+	return check(iov, n, total, true);
 }
 
 size_t iov_rest(const struct iovec *iov, int n, size_t skip, struct iovec *rest)

@@ -119,11 +119,11 @@ ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags
 	size_t len;
 	ssize_t r;
 
-	if (bad_pointer(msg))
+	if (unwritable(msg, sizeof(*msg)))
 		return -EFAULT;
 	if (msg->msg_iovlen > IOV_MOST)
 		return -EMSGSIZE;
-	r = iov_check(msg->msg_iov, msg->msg_iovlen, &len);
+	r = iov_check_room(msg->msg_iov, msg->msg_iovlen, &len);
 	if (r == 0)
 		r = receive(fd, s, msg->msg_iov, (int)msg->msg_iovlen, len, flags);
 	if (r < 0)
@@ -147,7 +147,7 @@ static ssize_t receive_vector(int fd, const struct sock *s, const struct iovec *
 	if (n < 0 || n > IOV_MOST)
 		return retl(-EINVAL);
 	/* Where text is thrown away there need not be room for it. */
-	r = flags & MSG_TRUNC ? 0 : iov_check(iov, (size_t)n, &len);
+	r = flags & MSG_TRUNC ? 0 : iov_check_room(iov, (size_t)n, &len);
 	if (flags & MSG_TRUNC)
 		len = iov->iov_len;
 	if (r == 0 && (len > 0 || !file))
@@ -242,7 +242,7 @@ static ssize_t receive_from(int fd, const struct sock *s, void *buf, size_t n, i
 
 	if (r < 0 || !addr)
 		return r;
-	if (bad_pointer(len))
+	if (unwritable(len, sizeof(*len)))
 		return retl(-EFAULT);
 	*len = 0;
 	return r;
@@ -296,7 +296,7 @@ static int receive_messages(int fd, const struct sock *s, struct mmsghdr *messag
 
 	if (timeout && (timeout->tv_sec < 0 || (uint64_t)timeout->tv_nsec >= 1000000000u))
 		return -EINVAL;
-	if (n > 0 && bad_pointer(messages))
+	if (n > 0 && unwritable(messages, sizeof(*messages)))
 		return -EFAULT;
 	while (got < n && (got == 0 || !timeout || left > 0)) {
 		r = sock_recvmsg(fd, s, &messages[got].msg_hdr, flags & ~MSG_WAITFORONE);

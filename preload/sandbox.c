@@ -45,7 +45,9 @@ EXPORT int prctl(int option, ...)
 	c = va_arg(args, unsigned long);
 	d = va_arg(args, unsigned long);
 	va_end(args);
-	if (option == PR_SET_SECCOMP)
+	if (option == PR_SET_SECCOMP) {
 		sandbox_prepare();
+		pointers_trust();
+	}
 	return libc.prctl(option, a, b, c, d);
 }

@@ -100,7 +100,7 @@ ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int
 	size_t len;
 	int r;
 
-	if (bad_pointer(msg))
+	if (unreadable(msg, sizeof(*msg)))
 		return -EFAULT;
 	if (msg->msg_iovlen > IOV_MOST)
 		return -EMSGSIZE;
@@ -196,7 +196,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCK
 		return libc.sendto(fd, buf, n, flags, addr, len);
 	if (addr.__sockaddr__ && len > sizeof(struct sockaddr_storage))
 		return retl(-EINVAL);
-	if (addr.__sockaddr__ && len > 0 && bad_pointer(addr.__sockaddr__))
+	if (addr.__sockaddr__ && unreadable(addr.__sockaddr__, len))
 		return retl(-EFAULT);
 	if (flags & MSG_FASTOPEN) {
 		struct iovec iov = {(void *)buf, n};
@@ -239,7 +239,7 @@ static int send_messages(int fd, const struct sock *s, struct mmsghdr *messages,
 	unsigned int sent = 0;
 	ssize_t r = 0;
 
-	if (n > 0 && bad_pointer(messages))
+	if (n > 0 && unwritable(messages, sizeof(*messages)))
 		return -EFAULT;
 	for (n = n < IOV_MOST ? n : IOV_MOST; sent < n; sent++) {
 		r = sock_sendmsg(fd, s, &messages[sent].msg_hdr, flags);

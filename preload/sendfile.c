@@ -31,7 +31,7 @@ static ssize_t read_into(uint8_t *dst, size_t room, void *arg)
 static int open_source(struct source *file, int fd, const off64_t *offset, size_t count)
 {
 	*file = (struct source){.fd = fd, .positioned = offset};
-	if (offset && bad_pointer(offset))
+	if (offset && unwritable(offset, sizeof(*offset)))
 		return -EFAULT;
 	if (libc.fcntl(fd, F_GETFL) < 0)
 		return -EBADF;

@@ -125,7 +125,11 @@ static int open_virtual(int family, int type, int protocol)
 	struct sock s;
 	int fd;
 
-	if ((type & ~(0xf | TYPE_FLAGS)) || (type & 0xf) >= SOCK_MAX)
+	if (type & ~(0xf | TYPE_FLAGS))
+		return -EINVAL;
+	if (family < 0 || family >= AF_MAX)
+		return -EAFNOSUPPORT;
+	if ((type & 0xf) >= SOCK_MAX)
 		return -EINVAL;
 	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;

@@ -3,6 +3,8 @@
  * may reach the AF_UNIX socket: its SO_SNDBUF is what makes the plug work. */
 #include "ioth.h"
 
+#include <netinet/in.h>
+
 #define CALL_DATA_MAX ((int)sizeof(((struct call *)0)->data))
 
 /* Younger than some kernel headers. */
@@ -42,26 +44,24 @@ static bool unix_only(int name)
 
 /* ---- getsockopt ---- */
 
-/* Checks value-result arguments in the kernel's order; the room in bytes. */
-static int room_for(const void *val, const socklen_t *len)
+/* The room in bytes, in the kernel's order: a length that cannot be read, one that is negative. */
+static int room_for(const socklen_t *len)
 {
-	if (bad_pointer(len))
+	if (unwritable(len, sizeof(*len)))
 		return -EFAULT;
-	if ((int)*len < 0)
-		return -EINVAL;
-	if (*len > 0 && bad_pointer(val))
-		return -EFAULT;
-	return (int)*len;
+	return (int)*len < 0 ? -EINVAL : (int)*len;
 }
 
 static int give(const void *value, int size, void *val, socklen_t *len)
 {
-	int n = room_for(val, len);
+	int n = room_for(len);
 
 	if (n < 0)
 		return n;
 	if (n > size)
 		n = size;
+	if (unwritable(val, (size_t)n))
+		return -EFAULT;
 	if (n > 0)
 		memcpy(val, value, (size_t)n);
 	*len = (socklen_t)n;
@@ -76,31 +76,39 @@ static int give_int(int value, void *val, socklen_t *len)
 /* Reading it clears it, so only when the caller can take it. */
 static int give_error(const struct sock *s, void *val, socklen_t *len)
 {
-	int n = room_for(val, len);
+	int n = room_for(len);
 
-	return n < 0 ? n : give_int(-sock_take_error(s), val, len);
+	if (n < 0)
+		return n;
+	if (unwritable(val, n < (int)sizeof(int) ? (size_t)n : sizeof(int)))
+		return -EFAULT;
+	return give_int(-sock_take_error(s), val, len);
 }
 
+/* A negative length is the server's to refuse: it is a matter of the level. */
 static int ask_server(const struct sock *s, int level, int name, void *val, socklen_t *len)
 {
+	uint8_t value[CALL_DATA_MAX];
 	struct request r = {
 	    .op = OP_GETSOCKOPT,
 	    .record = s->index,
 	    .generation = s->generation,
 	    .arg = {level, name},
-	    .out = val,
+	    .out = value,
+	    .out_len = sizeof(value),
 	};
-	int n = room_for(val, len);
+	int n;
 
-	if (n < 0)
-		return n;
-	if (n > CALL_DATA_MAX)
-		n = CALL_DATA_MAX;
-	r.arg[2] = n;
-	r.out_len = (uint32_t)n;
+	if (unwritable(len, sizeof(*len)))
+		return -EFAULT;
+	r.arg[2] = (int)*len;
 	n = ctl_call(&r);
 	if (n < 0)
 		return n;
+	if (unwritable(val, r.out_len))
+		return -EFAULT;
+	if (r.out_len > 0)
+		memcpy(val, value, r.out_len);
 	*len = r.out_len;
 	return 0;
 }
@@ -111,10 +119,17 @@ static int sock_getsockopt(int fd, const struct sock *s, int level, int name, vo
 	static const struct ucred nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
 	struct record *rec = s->rec;
 
+	int n;
+
+	if (level == IPPROTO_IPV6 && rec->family != AF_INET6)
+		return -EOPNOTSUPP; /* whatever the pointers */
 	if (level != SOL_SOCKET)
 		return ask_server(s, level, name, val, len);
 	if (kept_by_kernel(name))
 		return libc.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+	n = room_for(len);
+	if (n < 0)
+		return n;
 	if (unix_only(name))
 		return -EOPNOTSUPP;
 	switch (name) {
@@ -152,22 +167,26 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t
 
 /* ---- setsockopt ---- */
 
+/* Whether a value that cannot be read matters is the server's to say. */
+enum { VALUE_READABLE = 0, VALUE_UNREADABLE = 1, VALUE_NULL = 2 };
+
 static int tell_server(const struct sock *s, int level, int name, const void *val, socklen_t len)
 {
+	socklen_t n = len < CALL_DATA_MAX ? len : CALL_DATA_MAX;
+	int state = !val ? VALUE_NULL : unreadable(val, n) ? VALUE_UNREADABLE : VALUE_READABLE;
+	static const uint8_t nothing[CALL_DATA_MAX];
 	struct request r = {
 	    .op = OP_SETSOCKOPT,
 	    .record = s->index,
 	    .generation = s->generation,
-	    .arg = {level, name},
-	    .in = val,
-	    .in_len = len < CALL_DATA_MAX ? len : CALL_DATA_MAX,
+	    .arg = {level, name, state},
+	    .in = state == VALUE_READABLE ? val : nothing,
+	    .in_len = n,
 	};
 	int answer;
 
 	if ((int)len < 0)
 		return -EINVAL;
-	if (len > 0 && bad_pointer(val))
-		return -EFAULT;
 	answer = ctl_call(&r);
 	return answer < 0 ? answer : 0;
 }
@@ -181,7 +200,7 @@ static int sock_setsockopt(int fd, const struct sock *s, int level, int name, co
 		return libc.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
 	if ((int)len < (int)sizeof(int))
 		return -EINVAL;
-	if (bad_pointer(val))
+	if (unreadable(val, sizeof(int)))
 		return -EFAULT;
 	if (unix_only(name))
 		return -EOPNOTSUPP;

@@ -102,6 +102,7 @@ static long raw_sigaction(long sig, const void *act, void *old, long size)
 static long raw_seccomp(long operation, long flags, void *args)
 {
 	sandbox_prepare();
+	pointers_trust();
 	return raw(SYS_seccomp, operation, flags, args);
 }
 

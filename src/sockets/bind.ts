@@ -5,7 +5,7 @@ import { RECORD } from '../shm/layout.ts'
 import type { Address } from '../wire/address.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
-import { OPT_REUSEADDR, OPT_V6ONLY } from './options.ts'
+import { OPT_REUSEADDR, OPT_V6ONLY } from './option-table.ts'
 import { bindScope, parseBindAddress } from './sockaddr.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -19,7 +19,10 @@ export function bindSocket(ground: Ground, s: Stream, call: Call): number {
   const scope = bindScope(to)
   if (scope < 0) return scope
   if (!to.address.isUnspecified && !ground.stack.isLocal(to.address)) return -EADDRNOTAVAIL
-  return bindTo(ground, s, to.address, to.port)
+  const got = bindTo(ground, s, to.address, to.port)
+  // As Linux says of it: such a socket has no peers of IPv4.
+  if (got === 0 && !to.address.isV4 && !to.address.isUnspecified) s.options[OPT_V6ONLY] = 1
+  return got
 }
 
 /** Takes a port (0: any free one) for the socket. */

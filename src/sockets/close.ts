@@ -13,7 +13,7 @@ import {
 } from '../shm/layout.ts'
 import { releasePort } from './bind.ts'
 import type { Ground } from './ground.ts'
-import { OPT_LINGER } from './options.ts'
+import { OPT_LINGER } from './option-table.ts'
 import { answerWaiters, endDead, showDead, showEnd, showRoom } from './readiness.ts'
 import { dropReceiveRing, dropSendRing } from './rings.ts'
 import type { Stream } from './stream.ts'

@@ -1,141 +1,110 @@
-// Socket options: which there are, what they hold, how Linux answers (socket(7), tcp(7), ip(7), ipv6(7)). A table; what
-// is not in it is ENOPROTOOPT, as for a kernel that was built without it. Values live in the socket's row, so that
-// they outlive the stack thread; those that TCP acts on are handed to it.
-import { EINVAL, ENODEV, ENOENT, ENOPROTOOPT, ENOTCONN } from '../base/errno.ts'
-import { AF_INET6 } from '../ffi/libc.ts'
-import { CALL_DATA_SIZE, RECORD } from '../shm/layout.ts'
+// getsockopt(2) and setsockopt(2) of stream sockets, as Linux answers them: length, pointer and value looked at in its
+// order. The options are those of option-table.ts; the few that are more than a number are here. Values live in the
+// socket's row, so that they outlive the stack thread; those that TCP acts on are handed to it.
 import {
-  type TcpOption,
-  type TcpSettings,
-  congestionName,
-  congestionNamed,
-  deferSeconds,
-  deferTimeouts,
-} from '../stack/stack.ts'
+  EADDRNOTAVAIL,
+  EFAULT,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  ENOPROTOOPT,
+  ENOTCONN,
+  EOPNOTSUPP,
+} from '../base/errno.ts'
+import { AF_INET, AF_INET6 } from '../ffi/libc.ts'
+import { CALL_DATA_SIZE, RECORD } from '../shm/layout.ts'
+import { type TcpSettings, congestionName, congestionNamed } from '../stack/stack.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
+import {
+  type Option,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  OPT_CONGESTION,
+  OPT_DEVICE,
+  OPT_LINGER,
+  OPT_MAXSEG,
+  OPT_NOTSENT_LOWAT,
+  OPT_RCVBUF,
+  OPT_SNDBUF,
+  REFUSED,
+  SOL_SOCKET,
+  TABLE,
+  key,
+} from './option-table.ts'
 import { showRoom } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
-export const SOL_SOCKET = 1
-export const IPPROTO_IP = 0
-export const IPPROTO_TCP = 6
-export const IPPROTO_IPV6 = 41
-
-// Columns of Stream.options that other files look at.
-export const OPT_REUSEADDR = 0
-export const OPT_V6ONLY = 1
-/** 0: autotuned; else bytes asked for with SO_SNDBUF, SO_RCVBUF (getsockopt shows twice that, as Linux). */
-export const OPT_SNDBUF = 2
-export const OPT_RCVBUF = 3
-/** 0: off; else 1 + seconds. */
-export const OPT_LINGER = 4
-export const OPT_NOTSENT_LOWAT = 25
-const OPT_MAXSEG = 35
-const OPT_CONGESTION = 37
-export const OPT_FASTOPEN = 39
-const OPT_FASTOPEN_CONNECT = 40
-
-const SO_LINGER = 13
 const SO_SNDBUF = 7
 const SO_RCVBUF = 8
+const SO_LINGER = 13
+const SO_BINDTODEVICE = 25
+const SO_PEERNAME = 28
 const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
-const SO_BINDTODEVICE = 25
+const SO_TIMESTAMPING_OLD = 37
 const SO_MAX_PACING_RATE = 47
-const TCP_INFO = 11
-const TCP_CONGESTION = 13
+const SO_MEMINFO = 55
+const SO_TXTIME = 61
+const SO_BINDTOIFINDEX = 62
+const SO_TIMESTAMPING_NEW = 65
 const TCP_MAXSEG = 2
-const TCP_QUICKACK = 12
+const TCP_LINGER2 = 8
 const TCP_WINDOW_CLAMP = 10
-const TCP_FASTOPEN = 23
+const TCP_INFO = 11
+const TCP_QUICKACK = 12
+const TCP_CONGESTION = 13
+const TCP_TIMESTAMP = 24
+const TCP_CC_INFO = 26
+const TCP_SAVED_SYN = 28
+const TCP_ULP = 31
 const TCP_FASTOPEN_KEY = 33
+const TCP_ZEROCOPY_RECEIVE = 35
 const IP_OPTIONS = 4
+const IP_PKTOPTIONS = 9
 const IP_MTU = 14
+const IP_MULTICAST_IF = 32
+const IP_UNICAST_IF = 50
+const IP_LOCAL_PORT_RANGE = 51
+const IP_PROTOCOL = 52
+const IPV6_ADDRFORM = 1
+const IPV6_2292PKTOPTIONS = 6
+const IPV6_MTU = 24
+const IPV6_UNICAST_IF = 76
 
 /** Linux's floors and net.core.[rw]mem_max, doubled where it shows doubled values. */
 const SNDBUF_MIN = 2304
 const RCVBUF_MIN = 1152
 const BUFFER_MAX = 4 << 20
-/** Half of Linux's SOCK_MIN_RCVBUF. */
-const CLAMP_MIN = 1152
-const SOMAXCONN = 4096
+const IPV6_MIN_MTU = 1280
+/** SOF_TIMESTAMPING_*: all there are, and those that number what was sent (OPT_ID, OPT_ID_TCP). */
+const TIMESTAMPING_ALL = 0x3ffff
+const TIMESTAMPING_ID = 0x80
+const TIMESTAMPING_ID_TCP = 0x10000
+const TCP_INFO_SIZE = 280
+/** The one interface, and the node itself. */
+const DEVICES = ['lo', 'eth0']
 
-interface Option {
-  readonly level: number
-  readonly name: number
-  readonly column: number
-  /** 'flag' shows 0 or 1 whatever was set. */
-  readonly kind: 'flag' | 'int'
-  readonly initial?: number
-  readonly min?: number
-  readonly max?: number
-  readonly tcp?: TcpOption
-  /** What Linux makes of a value before it looks whether it is in range. */
-  readonly adjust?: (value: number) => number
-  /** Can be read only. */
-  readonly fixed?: true
-  /** In which states it may be set: 'idle': before connect(), 'passive': and while listening. Else -EINVAL. */
-  readonly when?: 'idle' | 'passive'
-  /** Only AF_INET6 sockets have it. */
-  readonly v6?: true
-}
+/** call.arg[2] of setsockopt(): can the value be read? */
+const UNREADABLE = 1
+const NULL = 2
 
-/* prettier-ignore */
-const TABLE: Option[] = [
-  { level: SOL_SOCKET, name: 2, column: OPT_REUSEADDR, kind: 'flag', tcp: 'reuse' },      // SO_REUSEADDR
-  { level: SOL_SOCKET, name: 5, column: 5, kind: 'flag' },                                // SO_DONTROUTE
-  { level: SOL_SOCKET, name: 6, column: 6, kind: 'flag' },                                // SO_BROADCAST
-  { level: SOL_SOCKET, name: 9, column: 7, kind: 'flag', tcp: 'keepAlive' },              // SO_KEEPALIVE
-  { level: SOL_SOCKET, name: 10, column: 8, kind: 'flag', tcp: 'oobInline' },             // SO_OOBINLINE
-  { level: SOL_SOCKET, name: 12, column: 9, kind: 'int', min: 0, max: 6 },                // SO_PRIORITY
-  { level: SOL_SOCKET, name: 15, column: 10, kind: 'flag' },                              // SO_REUSEPORT
-  { level: SOL_SOCKET, name: 18, column: 11, kind: 'int', initial: 1 },                   // SO_RCVLOWAT
-  { level: SOL_SOCKET, name: 19, column: 36, kind: 'int', initial: 1, fixed: true },     // SO_SNDLOWAT
-  { level: SOL_SOCKET, name: 29, column: 12, kind: 'flag' },                              // SO_TIMESTAMP
-  { level: SOL_SOCKET, name: 49, column: 13, kind: 'int', initial: -1 },                  // SO_INCOMING_CPU
-  { level: SOL_SOCKET, name: SO_MAX_PACING_RATE, column: 38, kind: 'int', adjust: v => (v < 0 ? -1 : v), tcp: 'maxPacingRate' },
-  { level: IPPROTO_TCP, name: 1, column: 14, kind: 'flag', tcp: 'noDelay' },              // TCP_NODELAY
-  { level: IPPROTO_TCP, name: 3, column: 15, kind: 'flag', tcp: 'cork' },                 // TCP_CORK
-  { level: IPPROTO_TCP, name: 4, column: 16, kind: 'int', min: 1, max: 32767, tcp: 'keepIdle' },
-  { level: IPPROTO_TCP, name: 5, column: 17, kind: 'int', min: 1, max: 32767, tcp: 'keepIntvl' },
-  { level: IPPROTO_TCP, name: 6, column: 18, kind: 'int', min: 1, max: 127, tcp: 'keepCnt' },
-  { level: IPPROTO_TCP, name: 7, column: 19, kind: 'int', min: 1, max: 127, tcp: 'synCnt' },
-  { level: IPPROTO_TCP, name: 8, column: 20, kind: 'int', max: 120, adjust: v => (v < 0 ? -1 : v), tcp: 'linger2' },
-  { level: IPPROTO_TCP, name: 9, column: 21, kind: 'int', adjust: v => deferSeconds(deferTimeouts(v)), tcp: 'deferAccept' }, // TCP_DEFER_ACCEPT
-  { level: IPPROTO_TCP, name: 10, column: 22, kind: 'int', adjust: v => (v === 0 ? 0 : Math.max(v, CLAMP_MIN)), tcp: 'windowClamp' },  // TCP_WINDOW_CLAMP
-  { level: IPPROTO_TCP, name: 12, column: 23, kind: 'flag', tcp: 'quickAck' }, // TCP_QUICKACK
-  { level: IPPROTO_TCP, name: 18, column: 24, kind: 'int', min: 0, tcp: 'userTimeout' },  // TCP_USER_TIMEOUT
-  { level: IPPROTO_TCP, name: 25, column: OPT_NOTSENT_LOWAT, kind: 'int', tcp: 'notSentLowat' }, // TCP_NOTSENT_LOWAT
-  { level: IPPROTO_TCP, name: TCP_FASTOPEN, column: OPT_FASTOPEN, kind: 'int', min: 0, adjust: v => Math.min(v, SOMAXCONN), tcp: 'fastOpen', when: 'passive' },
-  { level: IPPROTO_TCP, name: 30, column: OPT_FASTOPEN_CONNECT, kind: 'int', min: 0, max: 1, tcp: 'fastOpenConnect', when: 'idle' }, // TCP_FASTOPEN_CONNECT
-  { level: IPPROTO_TCP, name: 34, column: 41, kind: 'int', min: 0, max: 1, tcp: 'fastOpenNoCookie', when: 'passive' }, // TCP_FASTOPEN_NO_COOKIE
-  { level: IPPROTO_IP, name: 1, column: 26, kind: 'int', adjust: v => v & 0xfc, tcp: 'tos' },              // IP_TOS
-  { level: IPPROTO_IP, name: 2, column: 27, kind: 'int', min: 1, max: 255, adjust: v => (v === -1 ? 64 : v), tcp: 'ttl' }, // IP_TTL
-  { level: IPPROTO_IP, name: 10, column: 28, kind: 'int', initial: 1, min: 0, max: 5 },   // IP_MTU_DISCOVER
-  { level: IPPROTO_IP, name: 11, column: 29, kind: 'flag' },                              // IP_RECVERR
-  { level: IPPROTO_IP, name: 15, column: 30, kind: 'flag' },                              // IP_FREEBIND
-  { level: IPPROTO_IP, name: 24, column: 31, kind: 'flag' },                              // IP_BIND_ADDRESS_NO_PORT
-  { level: IPPROTO_IPV6, name: 16, column: 32, kind: 'int', min: 0, max: 255, adjust: v => (v === -1 ? 64 : v), v6: true, tcp: 'hops' }, // IPV6_UNICAST_HOPS
-  { level: IPPROTO_IPV6, name: 25, column: 33, kind: 'flag', v6: true },                  // IPV6_RECVERR
-  { level: IPPROTO_IPV6, name: 26, column: OPT_V6ONLY, kind: 'flag', v6: true },          // IPV6_V6ONLY
-  { level: IPPROTO_IPV6, name: 67, column: 34, kind: 'int', min: 0, max: 255, adjust: v => (v === -1 ? 0 : v > 255 ? v : v & 0xfc), v6: true, tcp: 'trafficClass' }, // IPV6_TCLASS
-  { level: IPPROTO_TCP, name: TCP_CONGESTION, column: OPT_CONGESTION, kind: 'int', tcp: 'congestion' },
-  { level: IPPROTO_TCP, name: TCP_MAXSEG, column: OPT_MAXSEG, kind: 'int', min: 88, max: 32767, tcp: 'maxSeg' },
-]
+// Columns for what is no row of the table: the last ones of the row.
+const OPT_TIMESTAMPING = T.OPTION_COLUMNS - 1
+const OPT_PORT_RANGE = T.OPTION_COLUMNS - 2
+const OPT_IPV6_MTU = T.OPTION_COLUMNS - 3
 
-const byName = new Map(TABLE.map(o => [o.level * 65536 + o.name, o]))
-const find = (s: Stream, level: number, name: number) => {
-  const o = byName.get(level * 65536 + name)
-  return o?.v6 && s.get(T.FAMILY) !== AF_INET6 ? undefined : o
-}
+const byName = new Map(TABLE.map(o => [key(o.level, o.name), o]))
 
 /** A new socket's values: what TCP acts on is as the stack has it. */
 export function defaultOptions(ground: Ground, s: Stream): void {
   const { defaults } = ground.stack.tcp
+  const v6 = s.get(T.FAMILY) === AF_INET6
   for (const o of TABLE)
-    s.options[o.column] = o.tcp === undefined ? (o.initial ?? 0) : defaults[o.tcp]
+    s.options[o.column] =
+      o.tcp === undefined ? ((v6 ? (o.initial6 ?? o.initial) : o.initial) ?? 0) : defaults[o.tcp]
 }
 
 /** What TCP is to know when a connection is opened, or one accepted here begins. */
@@ -145,34 +114,47 @@ export function tcpSettings(s: Stream): Partial<TcpSettings> {
   return settings
 }
 
-/** setsockopt(2) */
+// ---- setsockopt(2)
+
 export function setOption(ground: Ground, s: Stream, call: Call): number {
-  const level = call.arg[0]
-  const name = call.arg[1]
-  const view = new DataView(call.data.buffer, call.data.byteOffset, call.length)
-  if (level === SOL_SOCKET && name === SO_LINGER) return setLinger(s, view)
-  if (level === SOL_SOCKET && name === SO_BINDTODEVICE) return setDevice(call)
-  if (level === IPPROTO_TCP && name === TCP_CONGESTION) return setCongestion(ground, s, call)
-  if (level === IPPROTO_TCP && name === TCP_FASTOPEN_KEY)
-    return ground.stack.tcp.fastOpen.setKey(call.data.subarray(0, call.length)) ? 0 : -EINVAL
-  if (call.length < 4 && !(call.length >= 1 && level === IPPROTO_IP)) return -EINVAL
-  const value = call.length >= 4 ? view.getInt32(0, true) : call.data[0]
-  if (level === SOL_SOCKET && (name === SO_SNDBUF || name === SO_SNDBUFFORCE))
-    return setBuffer(s, OPT_SNDBUF, SNDBUF_MIN, value)
-  if (level === SOL_SOCKET && (name === SO_RCVBUF || name === SO_RCVBUFFORCE))
-    return setBuffer(s, OPT_RCVBUF, RCVBUF_MIN, value)
-  const o = find(s, level, name)
-  if (o === undefined || o.fixed) return -ENOPROTOOPT
+  const [level, name] = call.arg
+  const v6 = s.get(T.FAMILY) === AF_INET6
+  if (level === IPPROTO_IPV6 && !v6) return -ENOPROTOOPT
+  const special = setSpecial(ground, s, call, level, name)
+  if (special !== undefined) return special
+  const o = byName.get(key(level, name))
+  // Short values are wrong before anything else, but for IP's bytes.
+  if (call.length < 4 && (level === SOL_SOCKET || level === IPPROTO_TCP)) return -EINVAL
+  if (o === undefined) {
+    if ((level === SOL_SOCKET || level === IPPROTO_TCP) && call.arg[2] !== 0) return -EFAULT
+    if (level === IPPROTO_IPV6 && call.length >= 4 && call.arg[2] === UNREADABLE) return -EFAULT
+    return -(REFUSED.get(key(level, name)) ?? ENOPROTOOPT)
+  }
+  if (level === IPPROTO_IPV6 && call.length < 4 && o.length !== 'any')
+    return o.kind === 'fixed' ? -ENOPROTOOPT : -EINVAL
+  if (level === IPPROTO_IP && call.length < 1 && o.length === 'byte') return -EINVAL
+  if (call.arg[2] !== 0 && !(level === IPPROTO_IPV6 && call.arg[2] === NULL) && call.length > 0)
+    if (level !== IPPROTO_IPV6 || call.length >= 4) return -EFAULT
+  return setValue(ground, s, o, intOf(call, level))
+}
+
+function intOf(call: Call, level: number): number {
+  if (call.arg[2] !== 0) return 0
+  if (call.length >= 4) return viewOf(call).getInt32(0, true)
+  return level === IPPROTO_IP && call.length >= 1 ? call.data[0] : 0
+}
+
+const viewOf = (call: Call) => new DataView(call.data.buffer, call.data.byteOffset, CALL_DATA_SIZE)
+
+function setValue(ground: Ground, s: Stream, o: Option, value: number): number {
+  if (o.kind === 'fixed') return -ENOPROTOOPT
   if (o.name === 26 && o.level === IPPROTO_IPV6 && s.has(T.BOUND)) return -EINVAL
   if (!maySet(s, o, value)) return -EINVAL
   const stored = o.kind === 'flag' ? Number(value !== 0) : (o.adjust?.(value) ?? value)
   const resets = o.column === OPT_MAXSEG && stored === 0
-  if (
-    !resets &&
-    o.kind === 'int' &&
-    (stored < (o.min ?? -0x80000000) || stored > (o.max ?? 0x7fffffff))
-  )
-    return -EINVAL
+  const outside = stored < (o.min ?? -0x80000000) || stored > (o.max ?? 0x7fffffff)
+  if (!resets && o.kind === 'int' && outside) return -EINVAL
+  if (o.refuses !== undefined) return -o.refuses
   return store(ground, s, o, stored)
 }
 
@@ -190,11 +172,83 @@ function store(ground: Ground, s: Stream, o: Option, value: number): number {
   if (o.tcp === undefined) return 0
   if (s.state === T.LISTENING) tcp.setListenerOption(s.index, o.tcp, value)
   if (o.column === OPT_NOTSENT_LOWAT && s.state === T.CONNECTED) showRoom(ground, s)
-  return s.tcb < 0 ? 0 : tcp.setOption(s.tcb, o.tcp, value, ground.now)
+  const known = o.name === SO_MAX_PACING_RATE && value < -1 ? 0x7fffffff : value
+  return s.tcb < 0 ? 0 : tcp.setOption(s.tcb, o.tcp, known, ground.now)
+}
+
+/** The options that are more than a number; undefined: it is none of them. */
+function setSpecial(
+  ground: Ground,
+  s: Stream,
+  call: Call,
+  level: number,
+  name: number,
+): number | undefined {
+  const view = viewOf(call)
+  const unreadable = call.arg[2] !== 0
+  /** Too short, else not readable, else undefined. */
+  const checked = (least: number) =>
+    call.length < least ? -EINVAL : unreadable ? -EFAULT : undefined
+  switch (key(level, name)) {
+    case key(SOL_SOCKET, SO_BINDTODEVICE):
+      return unreadable && call.length > 0 ? -EFAULT : setDevice(s, text(call.data, call.length))
+    case key(SOL_SOCKET, SO_BINDTOIFINDEX):
+      return checked(4) ?? setDeviceIndex(s, view.getInt32(0, true))
+    case key(SOL_SOCKET, SO_LINGER):
+      return (call.length < 4 ? -EINVAL : unreadable ? -EFAULT : checked(8)) ?? setLinger(s, view)
+    case key(SOL_SOCKET, SO_SNDBUF):
+    case key(SOL_SOCKET, SO_SNDBUFFORCE):
+      return checked(4) ?? setBuffer(s, OPT_SNDBUF, SNDBUF_MIN, view.getInt32(0, true))
+    case key(SOL_SOCKET, SO_RCVBUF):
+    case key(SOL_SOCKET, SO_RCVBUFFORCE):
+      return checked(4) ?? setBuffer(s, OPT_RCVBUF, RCVBUF_MIN, view.getInt32(0, true))
+    case key(SOL_SOCKET, SO_TIMESTAMPING_OLD):
+    case key(SOL_SOCKET, SO_TIMESTAMPING_NEW):
+      return checked(4) ?? setTimestamping(s, view.getInt32(0, true))
+    case key(SOL_SOCKET, SO_MAX_PACING_RATE): {
+      const wide = call.length >= 8 && view.getInt32(4, true) !== 0
+      const o = byName.get(key(level, name))!
+      return checked(4) ?? store(ground, s, o, wide ? -1 : view.getInt32(0, true))
+    }
+    case key(SOL_SOCKET, SO_TXTIME):
+      return checked(4) ?? (call.length === 8 ? 0 : -EINVAL)
+    case key(IPPROTO_TCP, TCP_CONGESTION):
+      return checked(1) ?? setCongestion(ground, s, call)
+    case key(IPPROTO_TCP, TCP_ULP): // no kernel module, no TLS in it
+      return checked(1) ?? -ENOENT
+    case key(IPPROTO_TCP, TCP_FASTOPEN_KEY):
+      if (call.length !== 16 && call.length !== 32) return -EINVAL
+      if (unreadable) return -EFAULT
+      return ground.stack.tcp.fastOpen.setKey(call.data.subarray(0, call.length)) ? 0 : -EINVAL
+    case key(IPPROTO_IP, IP_MULTICAST_IF):
+      return -EINVAL
+    case key(IPPROTO_IP, IP_UNICAST_IF):
+      if (unreadable && call.length > 0) return -EFAULT
+      if (call.length !== 4) return -EINVAL
+      return view.getInt32(0, true) === 0 ? 0 : -EADDRNOTAVAIL
+    case key(IPPROTO_IP, IP_LOCAL_PORT_RANGE):
+      if (unreadable && call.length > 0) return -EFAULT
+      return call.length === 4 ? setPortRange(s, view.getInt32(0, true)) : -EINVAL
+    case key(IPPROTO_IPV6, IPV6_MTU):
+      if (call.length < 4) return -EINVAL
+      return call.arg[2] === UNREADABLE ? -EFAULT : setMtu(s, intOf(call, level))
+    case key(IPPROTO_IPV6, IPV6_UNICAST_IF):
+      if (call.arg[2] === UNREADABLE && call.length >= 4) return -EFAULT
+      if (call.length !== 4) return -EINVAL
+      return intOf(call, level) === 0 ? 0 : -EADDRNOTAVAIL
+    case key(IPPROTO_IPV6, IPV6_2292PKTOPTIONS):
+      return call.length > 0 && unreadable ? -EFAULT : 0
+    case key(IPPROTO_IPV6, IPV6_ADDRFORM):
+      if (call.length < 4) return -EINVAL
+      if (call.arg[2] === UNREADABLE) return -EFAULT
+      if (intOf(call, level) !== AF_INET) return -EINVAL
+      return s.tcb >= 0 ? -EADDRNOTAVAIL : -ENOTCONN
+    default:
+      return undefined
+  }
 }
 
 function setLinger(s: Stream, view: DataView): number {
-  if (view.byteLength < 8) return -EINVAL
   const seconds = Math.min(view.getUint32(4, true), 0x7ffffffe)
   const on = view.getInt32(0, true) !== 0
   s.options[OPT_LINGER] = on ? 1 + seconds : 0
@@ -210,75 +264,193 @@ function setBuffer(s: Stream, column: number, floor: number, value: number): num
   return 0
 }
 
-/** The one interface there is has the name that the stack gives it. */
-function setDevice(call: Call): number {
-  const name = text(call.data, call.length)
-  return name === '' || name === 'eth0' || name === 'lo' ? 0 : -ENODEV
+function setDevice(s: Stream, name: string): number {
+  const index = name === '' ? 0 : DEVICES.indexOf(name) + 1
+  if (name !== '' && index === 0) return -ENODEV
+  s.options[OPT_DEVICE] = index
+  return 0
+}
+
+function setDeviceIndex(s: Stream, index: number): number {
+  if (index < 0) return -EINVAL
+  s.options[OPT_DEVICE] = index
+  return 0
+}
+
+/** Nothing here is stamped; who asks for it waits for stamps that the path does not give, as on many a device. */
+function setTimestamping(s: Stream, flags: number): number {
+  if ((flags & ~TIMESTAMPING_ALL) !== 0) return -EINVAL
+  const numbered = (flags & TIMESTAMPING_ID) !== 0
+  if ((flags & TIMESTAMPING_ID_TCP) !== 0 && !numbered) return -EINVAL
+  if (numbered && s.tcb < 0) return -EINVAL
+  s.options[OPT_TIMESTAMPING] = flags
+  return 0
+}
+
+/** The least port in the lower half, the greatest in the upper; 0 leaves it as it is. */
+function setPortRange(s: Stream, range: number): number {
+  const low = range & 0xffff
+  const high = range >>> 16
+  if (low !== 0 && high !== 0 && low > high) return -EINVAL
+  s.options[OPT_PORT_RANGE] = range
+  return 0
+}
+
+function setMtu(s: Stream, mtu: number): number {
+  if (mtu !== 0 && mtu < IPV6_MIN_MTU) return -EINVAL
+  s.options[OPT_IPV6_MTU] = mtu
+  return 0
 }
 
 function setCongestion(ground: Ground, s: Stream, call: Call): number {
   const n = congestionNamed(text(call.data, call.length))
   if (n < 0) return -ENOENT
-  return store(ground, s, find(s, IPPROTO_TCP, TCP_CONGESTION)!, n)
+  return store(ground, s, byName.get(key(IPPROTO_TCP, TCP_CONGESTION))!, n)
 }
 
-/** getsockopt(2): the value goes into call.out. */
+// ---- getsockopt(2)
+
+/** The value goes into call.out. */
 export function getOption(ground: Ground, s: Stream, call: Call): number {
-  const level = call.arg[0]
-  const name = call.arg[1]
-  const room = Math.min(call.arg[2], CALL_DATA_SIZE)
+  const [level, name] = call.arg
+  const v6 = s.get(T.FAMILY) === AF_INET6
+  // Linux takes a negative length for a great one here.
+  const room = level === IPPROTO_IPV6 && v6 && call.arg[2] < 0 ? CALL_DATA_SIZE : Math.min(call.arg[2], CALL_DATA_SIZE) // prettier-ignore
   if (room < 0) return -EINVAL
+  if (level === IPPROTO_IPV6 && !v6) return -EOPNOTSUPP
+  if (
+    level !== SOL_SOCKET &&
+    level !== IPPROTO_IP &&
+    level !== IPPROTO_TCP &&
+    level !== IPPROTO_IPV6
+  )
+    return v6 ? -ENOPROTOOPT : -EOPNOTSUPP
   const out = new DataView(call.out.buffer, call.out.byteOffset, CALL_DATA_SIZE)
-  const int = (value: number) => {
-    out.setInt32(0, value, true)
-    call.outLength = Math.min(room, 4)
-    return 0
+  const special = getSpecial(ground, s, key(level, name), out, call.out, room)
+  if (special !== undefined) {
+    call.outLength = Math.min(room, Math.max(0, special))
+    return Math.min(0, special)
   }
-  if (level === SOL_SOCKET) {
-    if (name === SO_SNDBUF) return int(2 * (s.options[OPT_SNDBUF] || s.tx.size || 65536))
-    if (name === SO_RCVBUF) return int(2 * (s.options[OPT_RCVBUF] || s.rx.size || 65536))
-    if (name === SO_LINGER) {
-      out.setInt32(0, Number(s.options[OPT_LINGER] > 0), true)
-      out.setInt32(4, Math.max(0, s.options[OPT_LINGER] - 1), true)
-      call.outLength = Math.min(room, 8)
-      return 0
-    }
-    if (name === SO_BINDTODEVICE) {
-      call.outLength = 0
-      return 0
-    }
+  const o = byName.get(key(level, name))
+  if (o === undefined || o.hidden) return -ENOPROTOOPT
+  const value = s.options[o.column]
+  out.setInt32(0, value, true)
+  const short = level === IPPROTO_IP && room > 0 && room < 4 && value >= 0 && value <= 255
+  call.outLength = short ? 1 : Math.min(room, 4)
+  return 0
+}
+
+/** Bytes written to `bytes`, a negative errno, or undefined: it is a number of the table. */
+function getSpecial(
+  ground: Ground,
+  s: Stream,
+  option: number,
+  out: DataView,
+  bytes: Uint8Array,
+  room: number,
+): number | undefined {
+  const { tcp } = ground.stack
+  const ints = (...values: number[]) => {
+    values.forEach((value, i) => out.setInt32(4 * i, value, true))
+    return 4 * values.length
   }
-  if (level === IPPROTO_TCP) {
-    const { tcp } = ground.stack
-    if (name === TCP_INFO) {
-      const n = tcp.info(s.tcb, s.state === T.LISTENING, call.out, ground.now)
-      call.outLength = Math.min(room, n)
-      return 0
+  switch (option) {
+    case key(SOL_SOCKET, SO_SNDBUF):
+      return ints(2 * (s.options[OPT_SNDBUF] || s.tx.size || 65536))
+    case key(SOL_SOCKET, SO_RCVBUF):
+      return ints(2 * (s.options[OPT_RCVBUF] || s.rx.size || 65536))
+    case key(SOL_SOCKET, SO_LINGER):
+      return ints(Number(s.options[OPT_LINGER] > 0), Math.max(0, s.options[OPT_LINGER] - 1))
+    case key(SOL_SOCKET, SO_BINDTODEVICE):
+      return deviceName(s.options[OPT_DEVICE], bytes, room)
+    case key(SOL_SOCKET, SO_BINDTOIFINDEX):
+      return ints(s.options[OPT_DEVICE])
+    case key(SOL_SOCKET, SO_PEERNAME):
+      return peerName(s, bytes, room)
+    case key(SOL_SOCKET, SO_TIMESTAMPING_OLD):
+    case key(SOL_SOCKET, SO_TIMESTAMPING_NEW):
+      return ints(s.options[OPT_TIMESTAMPING], 0)
+    case key(SOL_SOCKET, SO_MAX_PACING_RATE): {
+      const rate = s.options[byName.get(option)!.column]
+      return ints(rate, rate === -1 ? -1 : 0)
     }
-    if (name === TCP_CONGESTION) {
-      call.out.fill(0, 0, 16)
-      call.out.set(Buffer.from(congestionName(s.options[OPT_CONGESTION])))
-      call.outLength = Math.min(room, 16)
-      return 0
+    case key(SOL_SOCKET, SO_TXTIME):
+      return ints(0, 0)
+    case key(SOL_SOCKET, SO_MEMINFO): {
+      const [sent, come] = s.tx.size > 0 ? [s.tx.length, s.rx.used] : [0, 0]
+      return ints(come, s.rx.size, sent, s.tx.size, 0, 0, 0, 0, 0)
     }
-    if (name === TCP_FASTOPEN_KEY) {
-      const key = tcp.fastOpen.getKey().subarray(0, room)
-      call.out.set(key)
-      call.outLength = key.length
-      return 0
+    case key(IPPROTO_TCP, TCP_INFO):
+      // What young kernels add, counters of ECN that RFC 9768 makes accurate, is 0 as they have it without.
+      bytes.fill(0, tcp.info(s.tcb, s.state === T.LISTENING, bytes, ground.now), TCP_INFO_SIZE)
+      return TCP_INFO_SIZE
+    case key(IPPROTO_TCP, TCP_CONGESTION):
+      bytes.fill(0, 0, 16)
+      bytes.set(Buffer.from(congestionName(s.options[OPT_CONGESTION])))
+      return 16
+    case key(IPPROTO_TCP, TCP_FASTOPEN_KEY): {
+      const held = tcp.fastOpen.getKey().subarray(0, room)
+      bytes.set(held)
+      return held.length
     }
-    if (name === TCP_QUICKACK && s.tcb >= 0) return int(tcp.option(s.tcb, 'quickAck'))
-    if (name === TCP_MAXSEG && s.tcb >= 0) return int(tcp.maxSegment(s.tcb))
-    if (name === TCP_MAXSEG) return int(s.options[OPT_MAXSEG] || 536)
+    case key(IPPROTO_TCP, TCP_QUICKACK):
+      return s.tcb >= 0 ? ints(tcp.option(s.tcb, 'quickAck')) : undefined
+    case key(IPPROTO_TCP, TCP_LINGER2):
+      return ints(s.options[byName.get(option)!.column] || tcp.tuning.finTimeout)
+    case key(IPPROTO_TCP, TCP_MAXSEG):
+      return ints(s.tcb >= 0 ? tcp.maxSegment(s.tcb) : s.options[OPT_MAXSEG] || 536)
+    case key(IPPROTO_TCP, TCP_TIMESTAMP):
+      return ints(Math.floor(ground.now) | 0)
+    // An algorithm that tells nothing, a SYN not saved, no ULP.
+    case key(IPPROTO_TCP, TCP_CC_INFO):
+    case key(IPPROTO_TCP, TCP_SAVED_SYN):
+    case key(IPPROTO_TCP, TCP_ULP):
+      return 0
+    case key(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE):
+      return -EINVAL
+    case key(IPPROTO_IP, IP_OPTIONS):
+    case key(IPPROTO_IP, IP_PKTOPTIONS):
+    case key(IPPROTO_IPV6, IPV6_2292PKTOPTIONS):
+      return 0
+    case key(IPPROTO_IP, IP_MTU):
+    case key(IPPROTO_IPV6, IPV6_MTU):
+      return s.tcb >= 0 ? ints(ground.stack.mtu) : -ENOTCONN
+    case key(IPPROTO_IP, IP_MULTICAST_IF):
+      return ints(0)
+    case key(IPPROTO_IP, IP_UNICAST_IF):
+      return byteOr(ints(0), room)
+    case key(IPPROTO_IP, IP_LOCAL_PORT_RANGE):
+      return byteOr(ints(s.options[OPT_PORT_RANGE]), room, s.options[OPT_PORT_RANGE])
+    case key(IPPROTO_IP, IP_PROTOCOL):
+      return byteOr(ints(s.get(T.PORT)), room, s.get(T.PORT))
+    case key(IPPROTO_IPV6, IPV6_ADDRFORM):
+      return s.tcb >= 0 ? ints(AF_INET6) : -ENOTCONN
+    default:
+      return undefined
   }
-  if (level === IPPROTO_IP && name === IP_OPTIONS) {
-    call.outLength = 0
-    return 0
-  }
-  if (level === IPPROTO_IP && name === IP_MTU) return s.tcb >= 0 ? int(ground.stack.mtu) : -ENOTCONN
-  const o = find(s, level, name)
-  if (o === undefined) return -ENOPROTOOPT
-  return int(s.options[o.column])
+}
+
+/** Level IP shows what fits into a byte as one where there is no room for more. */
+const byteOr = (n: number, room: number, value = 0) =>
+  room > 0 && room < 4 && value >= 0 && value <= 255 ? 1 : n
+
+/** The name and its zero byte; nothing if there is no device. */
+function deviceName(index: number, bytes: Uint8Array, room: number): number {
+  const name = DEVICES[index - 1]
+  if (name === undefined) return 0
+  if (room < 16) return -EINVAL
+  bytes.fill(0, 0, 16)
+  bytes.set(Buffer.from(name))
+  return name.length + 1
+}
+
+/** As getpeername(), but for a room that is too great. */
+function peerName(s: Stream, bytes: Uint8Array, room: number): number {
+  if (s.state !== T.CONNECTED || s.has(T.DEAD)) return -ENOTCONN
+  const name = s.sharedName(RECORD.peer)
+  if (room > name.length) return -EINVAL
+  bytes.set(name)
+  return name.length
 }
 
 const text = (bytes: Uint8Array, n: number) => {

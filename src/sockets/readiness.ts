@@ -12,7 +12,7 @@
 import * as libc from '../ffi/libc.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
-import { OPT_NOTSENT_LOWAT } from './options.ts'
+import { OPT_NOTSENT_LOWAT } from './option-table.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 

@@ -133,6 +133,17 @@ export class Stream {
     })
   }
 
+  /** The name as struct sockaddr has it. */
+  sharedName(field: number): Uint8Array {
+    const at = this.#record * 4 + field
+    const b = this.#region.bytes
+    const word = (from: number, n: number) => [...b.subarray(at + from, at + from + n)]
+    const head = [...word(ADDR.family, 2), ...word(ADDR.port, 2)]
+    return this.get(T.FAMILY) === AF_INET6
+      ? Uint8Array.from([...head, 0, 0, 0, 0, ...word(ADDR.addr, 16), ...word(ADDR.scope_id, 4)])
+      : Uint8Array.from([...head, ...word(ADDR.addr, 4), 0, 0, 0, 0, 0, 0, 0, 0])
+  }
+
   /** Makes the shared record a new socket's: everything 0 but the generation. */
   clearRecord(): void {
     this.#region.words.fill(0, this.#record + 1, this.#record + RECORD_SIZE / 4)

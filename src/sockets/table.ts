@@ -2,7 +2,7 @@
 // row of 32-bit words per record. A new thread finds every socket here as the old one left it.
 import { ABI_RECORDS } from '../shm/layout.ts'
 
-export const ROW_WORDS = 80
+export const ROW_WORDS = 176
 export const TABLE_BYTES = ABI_RECORDS * ROW_WORDS * 4
 
 /** Columns. */
@@ -32,6 +32,7 @@ export const BOUND_ADDRESS = 20
 export const MADE_AT = 24
 /** Socket options, see options.ts. */
 export const OPTIONS = 25
+export const OPTION_COLUMNS = ROW_WORDS - OPTIONS
 
 /** STATE */
 export const FREE = 0

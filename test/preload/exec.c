@@ -1,4 +1,4 @@
-/* cc: exec.c spawn.c sandbox.c syscall.c syscall.S env.c elf.c fdtab.c vfork.c vfork.S libc.c */
+/* cc: exec.c spawn.c sandbox.c syscall.c syscall.S env.c elf.c fdtab.c vfork.c vfork.S libc.c pointer.c */
 /* Programs that are started, and what a process does to itself: which sockets go native before. */
 #include "stand-in.h"
 

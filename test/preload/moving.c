@@ -1,4 +1,4 @@
-/* cc: sendfile.c splice.c fdtab.c vfork.c vfork.S libc.c */
+/* cc: sendfile.c splice.c fdtab.c vfork.c vfork.S libc.c pointer.c */
 /* sendfile and splice over stand-ins for the rings: what is taken from files and pipes, in which
  * pieces, what waits for what, and errors in Linux's order. */
 #include "stand-in.h"

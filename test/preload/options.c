@@ -1,4 +1,4 @@
-/* cc: sockopt.c names.c ioctl.c creators.c fdtab.c vfork.c vfork.S libc.c */
+/* cc: sockopt.c names.c ioctl.c creators.c fdtab.c vfork.c vfork.S libc.c pointer.c */
 /* getsockopt, setsockopt, getsockname, getpeername, ioctl: lengths, errors and values as Linux 6.18
  * has them on TCP, and what never reaches the AF_UNIX socket. The server is a stand-in that keeps
  * the last request and gives the answer that a case has set. */
@@ -170,7 +170,12 @@ CASE("getsockopt of the server: its bytes, its length, its error")
 	equal(asked.arg[2], 8);
 	len = 100000;
 	must(getsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, &len));
-	equal(asked.arg[2], 448);
+	equal(asked.arg[2], 100000);
+	len = (socklen_t)-1;
+	must(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, value, &len));
+	equal(asked.arg[2], -1);
+	len = 8;
+	fails(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, null, &len), EFAULT);
 	answer.result = -ENOPROTOOPT;
 	len = 4;
 	fails(getsockopt(fd, SOL_SOCKET, 9999, value, &len), ENOPROTOOPT);
@@ -259,9 +264,13 @@ CASE("setsockopt lengths and pointers")
 	fails(setsockopt(fd, SOL_SOCKET, SO_ERROR, &one, 4), ENOPROTOOPT);
 	fails(setsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &one, 4), ENOPROTOOPT);
 	fails(setsockopt(fd, SOL_SOCKET, SO_PEERCRED, &one, 4), ENOPROTOOPT);
-	fails(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, null, 4), EFAULT);
 	fails(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, (socklen_t)-1), EINVAL);
 	equal(asks, 0);
+	must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, null, 4));
+	equal(asked.arg[2], 2);
+	must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, (char *)null + 1, 4));
+	equal(asked.arg[2], 1);
+	equal(asked.in_len, 4);
 	must(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0));
 	equal(asked.in_len, 0);
 	must(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, big, sizeof(big)));

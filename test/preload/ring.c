@@ -1,4 +1,4 @@
-/* cc: -fsanitize=thread ring.c ring-read.c iov.c doorbell.c ctl.c native.c fdtab.c vfork.c */
+/* cc: -fsanitize=thread ring.c ring-read.c iov.c doorbell.c ctl.c native.c fdtab.c vfork.c pointer.c */
 /* The rings of one connection, the tokens and the plug, with the server's side played here. */
 #include "peer.h"
 
