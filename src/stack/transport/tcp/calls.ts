@@ -35,6 +35,7 @@ import {
 import { INITIAL_WINDOW, type Tcp, WINDOW_SHIFT } from './tcp.ts'
 import { scheduleKeepAlive } from './timers.ts'
 import { EV_CLOSED } from './user.ts'
+import { offerAll } from './window.ts'
 
 /** How long a RST may wait for room on its link, ms. */
 const RESET_PATIENCE = 1000
@@ -192,6 +193,7 @@ export function detach(tcp: Tcp, tcb: Tcb, now: number): void {
   if (unread) return abort(tcp, tcb, now)
   close(tcp, tcb, now)
   if (tcb.state === 'CLOSED') return
+  offerAll(tcb)
   tcb.receive = undefined
   tcb.mark(F_ORPHAN)
   tcp.orphans++
@@ -218,7 +220,7 @@ export function letGo(tcp: Tcp, tcb: Tcb, now: number): void {
 export function setOption(tcp: Tcp, tcb: Tcb, name: TcpOption, value: number, now: number): number {
   const bad = checkOption(name, value)
   if (bad < 0) return bad
-  const held = name === 'reuse' && tcb.has(F_HOLDS_PORT)
+  const held = (name === 'reuse' || name === 'share') && tcb.has(F_HOLDS_PORT)
   if (held) tcp.dropPort(tcb)
   tcp.words[tcb.at + optionWord(name)] = value
   if (held) tcp.holdPort(tcb)

@@ -41,6 +41,19 @@ export function programTook(tcp: Tcp, tcb: Tcb, now: number): void {
   tcp.ready.push(tcb.slot)
 }
 
+/**
+ * The program goes, having read everything: the FIN offers all the room there is. A peer that found the window closed
+ * sends then, and hears by a reset that nobody listens; it would ask for ever.
+ */
+export function offerAll(tcb: Tcb): void {
+  const { rcv, receive } = tcb
+  if (!receive) return
+  const edge = add(rcv.nxt, clamped(tcb, receive.window))
+  if (!after(edge, rcv.edge)) return
+  rcv.edge = edge
+  tcb.mark(F_ACK_NOW)
+}
+
 /** The window is offered up to `edge`. Text past the old edge cannot come before the peer has heard of this. */
 export function offered(tcb: Tcb, edge: Seq, now: number): void {
   const { rcv } = tcb

@@ -222,6 +222,18 @@ t.test('detach() with text not taken: RST (RFC 2525 section 2.17)', async t => {
   t.equal(p.state, 'FREE')
 })
 
+t.test(
+  'detach() when all is read but the window was closed: the FIN opens it, the peer sends and hears',
+  async t => {
+    const p = accepted(new Host(), { inbox: 1000 })
+    p.says({ text: 'x'.repeat(1000) })
+    p.in.take()
+    t.match(detach(p).at(-1), { flags: FIN | ACK, wnd: 1000 })
+    t.match(p.says({ seq: 1001, ack: 2, text: 'more' }), [{ flags: RST | ACK }])
+    t.equal(p.host.tcp.size, 0)
+  },
+)
+
 t.test('detach(), then text comes: RST (RFC 1122 section 4.2.2.13)', async t => {
   for (const fin of [false, true]) {
     const p = accepted(new Host())
