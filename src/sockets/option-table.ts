@@ -67,7 +67,7 @@ const first: Option[] = [
   { level: SOL_SOCKET, name: 9, column: 7, kind: 'flag', tcp: 'keepAlive' },              // SO_KEEPALIVE
   { level: SOL_SOCKET, name: 10, column: 8, kind: 'flag', tcp: 'oobInline' },             // SO_OOBINLINE
   { level: SOL_SOCKET, name: 12, column: 9, kind: 'int' },                                // SO_PRIORITY
-  { level: SOL_SOCKET, name: 15, column: OPT_REUSEPORT, kind: 'flag' },                   // SO_REUSEPORT
+  { level: SOL_SOCKET, name: 15, column: OPT_REUSEPORT, kind: 'flag', tcp: 'share' },                  // SO_REUSEPORT
   { level: SOL_SOCKET, name: 18, column: OPT_RCVLOWAT, kind: 'int', initial: 1, adjust: v => (v < 0 ? LOWAT_MAX : Math.min(v || 1, LOWAT_MAX)) }, // SO_RCVLOWAT
   { level: SOL_SOCKET, name: 19, column: 36, kind: 'fixed', initial: 1 },                 // SO_SNDLOWAT
   { level: SOL_SOCKET, name: 29, column: 12, kind: 'flag' },                              // SO_TIMESTAMP

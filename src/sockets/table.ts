@@ -70,6 +70,7 @@ export const SHOWN_EOF = 8192
 export const SHOWN_BOTH = 16384
 export const HELD_V6ONLY = 2048
 export const HELD_REUSE = 4096
+export const HELD_SHARE = 262144
 
 /** Rows handed out and taken back, over shared memory that survives the thread. */
 export class SocketTable {

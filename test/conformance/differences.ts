@@ -12,11 +12,6 @@ export interface Difference {
 /** Known differences. One that is none any more fails the test: it is to be taken out. */
 export const differences: Difference[] = [
   {
-    program: 'bind',
-    title: 'SO_REUSEPORT on both: one port for two listeners',
-    reason: 'groups of listeners on one port are not there yet',
-  },
-  {
     program: 'recv',
     title: 'SO_RCVLOWAT: recv() waits for that many',
     reason: 'the value is kept and shown, recv() takes what there is',

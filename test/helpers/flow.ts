@@ -49,7 +49,7 @@ export class Flow {
       pair.b.tcp.attach(slot, new Endless(0), this.drain)
       return true
     }
-    if (!pair.b.tcp.listeners.find(pair.b.packet.set(new Uint8Array(20), HERE, THERE), 80))
+    if (!pair.b.tcp.listeners.find(pair.b.packet.set(new Uint8Array(20), HERE, THERE), 80, 1))
       pair.b.tcp.listen(THERE, 80, false, 1, settings)
     const { tcp } = pair.a
     this.tcb = tcp.open(HERE, 0, THERE, 80, source, new Drain(), settings, pair.clock.now)

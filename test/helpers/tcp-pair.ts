@@ -455,7 +455,7 @@ export function accepted(host: Host, o: PeerOptions & { port?: number } = {}): P
   const port = o.port ?? 40_000
   const irs = o.irs ?? 5000
   if (o.inbox) host.user.inboxSize = o.inbox
-  if (!host.tcp.listeners.find(host.packet.set(new Uint8Array(20), THERE, HERE), 80))
+  if (!host.tcp.listeners.find(host.packet.set(new Uint8Array(20), THERE, HERE), 80, 1))
     host.tcp.listen(HERE, 80, false, 7, o.settings ?? {})
   host.take()
   host.arrive({

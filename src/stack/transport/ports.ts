@@ -41,20 +41,12 @@ export class Ports {
     return port
   }
 
-  /** Gives back what bind() took with the same address, port and v6only. */
-  release(address: Address, port: number, v6only = false): void {
+  /** May a socket bound so begin to listen? Only another listener can be in the way, that does not share. */
+  mayListen(address: Address, port: number, v6only: boolean, share = false): boolean {
     const list = this.entries.get(port) ?? []
-    const bound = list.filter(e => e.use === 'bound' && e.address.equals(address))
-    // Two that differ in nothing but reuse cannot both be: the second was let in because both allow it.
-    const entry = bound.find(e => e.v6only === v6only) ?? bound[0]
-    if (!entry) throw new Error(`Cannot release port ${port}: nothing is bound to it`)
-    this.drop(address, port, entry.v6only, entry.reuse, 'bound', entry.share)
-  }
-
-  /** May a socket bound so begin to listen? Only another listener can be in the way. */
-  mayListen(address: Address, port: number, v6only: boolean): boolean {
-    const list = this.entries.get(port) ?? []
-    return !list.some(e => e.use === 'listening' && overlap(e, address, v6only))
+    return !list.some(
+      e => e.use === 'listening' && overlap(e, address, v6only) && !(share && e.share),
+    )
   }
 
   /** Counts one more use, without asking whether it conflicts. */

@@ -90,7 +90,7 @@ t.test('Ports: a port is free when its last user is gone', async t => {
   p.bind(A, 80, false, false)
   p.hold(A, 80, false, false, 'connection')
   p.hold(A, 80, false, false, 'connection')
-  p.release(A, 80, false)
+  p.drop(A, 80, false, false, 'bound')
   t.equal(p.bind(A, 80, false, false), -EADDRINUSE)
   p.drop(A, 80, false, false, 'connection')
   t.equal(p.bind(A, 80, false, false), -EADDRINUSE)
@@ -99,8 +99,16 @@ t.test('Ports: a port is free when its last user is gone', async t => {
   t.equal(p.bind(A, 80, false, false), 80)
 })
 
-t.test('Ports.release() of what is not bound, drop() of what is not held', async t => {
-  t.throws(() => ports().release(A, 80), { message: /Cannot release port 80/ })
+t.test('Ports.mayListen(): beside a listener only if both share', async t => {
+  const p = ports()
+  p.hold(A, 80, false, false, 'listening', true)
+  t.equal(p.mayListen(A, 80, false), false)
+  t.equal(p.mayListen(A, 80, false, true), true)
+  p.hold(A, 80, false, false, 'listening')
+  t.equal(p.mayListen(A, 80, false, true), false)
+})
+
+t.test('Ports.drop() of what is not held', async t => {
   t.throws(() => ports().drop(A, 80, false, false, 'bound'), { message: /Cannot drop port 80/ })
 })
 

@@ -68,7 +68,7 @@ function unexpected(tcp: Tcp, packet: Packet, seg: Segment, now: number): void {
     tcp.counters.badAddresses++
     return
   }
-  const listener = tcp.listeners.find(packet, seg.dstPort)
+  const listener = tcp.listeners.find(packet, seg.dstPort, seg.srcPort)
   if (listener) {
     const mss = cookieMss(tcp, packet, seg, now)
     if (mss === 0) return listenArrives(tcp, listener, packet, seg, now)

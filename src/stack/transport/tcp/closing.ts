@@ -76,7 +76,9 @@ export function takeTimeWaitSegment(
 ): void {
   if (seg.has(RST)) return
   if (seg.has(SYN)) {
-    const listener = isNewer(tcb, seg) ? tcp.listeners.find(packet, seg.dstPort) : undefined
+    const listener = isNewer(tcb, seg)
+      ? tcp.listeners.find(packet, seg.dstPort, seg.srcPort)
+      : undefined
     if (!listener || seg.has(ACK | FIN)) return challenge(tcp, tcb, now)
     tcp.counters.timeWaitReused++
     const above = add(tcb.snd.max, 65537)

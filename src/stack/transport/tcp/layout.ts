@@ -73,6 +73,8 @@ export const RATE_END = word()
 /** Pacing: on or off, SO_MAX_PACING_RATE. */
 export const PACING = word()
 export const MAX_PACING_RATE = word()
+/** SO_REUSEPORT. */
+export const SHARE = word()
 /** TCP_NOTSENT_LOWAT. */
 export const NOTSENT_LOWAT = word()
 /** HyStart++. */

@@ -1,5 +1,6 @@
 // LISTEN (RFC 9293 section 3.10.7.2): who listens where, and what a SYN begins. A listener has no record: it is the
 // user's, who says again where it listens when the thread has changed.
+import { halfSipHash4 } from '../../../base/siphash.ts'
 import { ACK, FIN, RST, SYN } from '../../../wire/tcp.ts'
 import { DEFAULT_MSS_V4, DEFAULT_MSS_V6, MAX_WINDOW_SHIFT } from '../../../wire/tcp-options.ts'
 import type { Address } from '../../../wire/address.ts'
@@ -48,6 +49,14 @@ export interface Listener {
 
 export class Listeners {
   private readonly byPort = new Map<number, Listener[]>()
+  private readonly k0: number
+  private readonly k1: number
+
+  /** The keys choose among those that share a port. */
+  constructor(k0: number, k1: number) {
+    this.k0 = k0
+    this.k1 = k1
+  }
 
   add(listener: Listener): void {
     const list = this.byPort.get(listener.port)
@@ -74,17 +83,42 @@ export class Listeners {
     return
   }
 
-  /** Who listens for this address and port; a particular address comes before the unspecified, IPv4's before IPv6's. */
-  find(packet: Packet, port: number): Listener | undefined {
+  /**
+   * Who listens for this address and port; a particular address comes before the unspecified, IPv4's before IPv6's. Of
+   * those that share it (SO_REUSEPORT) a hash of the peer's address and port chooses: the same one for as long as none
+   * comes or goes.
+   */
+  find(packet: Packet, port: number, srcPort: number): Listener | undefined {
     const list = this.byPort.get(port)
     if (!list) return
     const dst = packet.dst()
-    return (
-      list.find(l => l.address.equals(dst)) ??
-      list.find(l => l.address.isUnspecified && l.address.isV4 && covers(l.address, false, dst)) ??
-      list.find(l => l.address.isUnspecified && !l.address.isV4 && covers(l.address, l.v6only, dst))
-    )
+    let best = 0
+    let count = 0
+    for (const l of list) {
+      const fit = fits(l, dst)
+      if (fit > best) count = 0
+      best = Math.max(best, fit)
+      if (fit === best) count++
+    }
+    if (best === 0) return
+    let chosen = count > 1 ? this.choose(packet, srcPort, count) : 0
+    for (const l of list) if (fits(l, dst) === best && chosen-- === 0) return l
+    return
   }
+
+  private choose(packet: Packet, srcPort: number, count: number): number {
+    const { k0, k1 } = this
+    const high = packet.family === 6 ? packet.srcWord(0) ^ packet.srcWord(1) ^ packet.srcWord(2) : 0
+    return (halfSipHash4(k0, k1, high, packet.srcWord(3), packet.dstWord(3), srcPort) >>> 0) % count
+  }
+}
+
+/** How well a listener fits an address; 0: not at all. */
+function fits(l: Listener, dst: Address): number {
+  if (l.address.equals(dst)) return 3
+  if (!l.address.isUnspecified) return 0
+  if (l.address.isV4) return covers(l.address, false, dst) ? 2 : 0
+  return covers(l.address, l.v6only, dst) ? 1 : 0
 }
 
 /** A segment for a listener. `above`: our numbers begin past this (a TIME-WAIT that it takes the place of). */
@@ -104,7 +138,9 @@ export function listenArrives(
     counters.synFins++
     return
   }
-  if (!mayBegin(tcp, listener, packet, seg)) return
+  const begins = beginsAt(tcp, listener, packet, seg)
+  if (begins === undefined) return
+  listener = begins
   const path = tcp.paths.path(packet.dst(), packet.src())
   if (typeof path === 'number') return
   const { synCookies } = tcp.tuning
@@ -162,18 +198,29 @@ function takeSynData(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   takeText(tcp, tcb, seg, now)
 }
 
-/** The user's word on a SYN, or on the ACK of a cookie. */
-function mayBegin(tcp: Tcp, listener: Listener, packet: Packet, seg: Segment): boolean {
-  switch (tcp.user.synArrives(listener.id)) {
-    case 'drop':
+/** A group of more listeners than this, all dead at once, refuses what a living one would take. */
+const MOST_DEAD = 64
+
+/** Which listener the user lets begin, after a SYN or the ACK of a cookie: of a group another, if this one is dead. */
+function beginsAt(
+  tcp: Tcp,
+  listener: Listener,
+  packet: Packet,
+  seg: Segment,
+): Listener | undefined {
+  let next: Listener | undefined = listener
+  for (let i = 0; i < MOST_DEAD && next !== undefined; i++) {
+    const word = tcp.user.synArrives(next.id)
+    if (word === 'accept') return next
+    if (word === 'drop') {
       tcp.counters.synsDropped++
-      return false
-    case 'refuse':
-      refuse(tcp, packet, seg)
-      return false
-    case 'accept':
-      return true
+      return
+    }
+    const other = tcp.listeners.find(packet, seg.dstPort, seg.srcPort)
+    next = other === next ? undefined : other
   }
+  refuse(tcp, packet, seg)
+  return
 }
 
 /** Writes addresses and ports; gives the number that such a connection begins with now. */
@@ -237,7 +284,10 @@ export function takeCookie(
   now: number,
 ): Tcb | undefined {
   const path = tcp.paths.path(packet.dst(), packet.src())
-  if (typeof path === 'number' || !mayBegin(tcp, listener, packet, seg)) return
+  if (typeof path === 'number') return
+  const begins = beginsAt(tcp, listener, packet, seg)
+  if (begins === undefined) return
+  listener = begins
   const tcb = tcp.allocate()
   if (!tcb) return
   const irs = add(seg.seq, -1)

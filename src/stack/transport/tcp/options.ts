@@ -6,11 +6,12 @@ import * as L from './layout.ts'
 
 /** Values as setsockopt() takes them. */
 export interface TcpSettings {
-  /** TCP_NODELAY, TCP_CORK, SO_KEEPALIVE, SO_REUSEADDR, TCP_QUICKACK: 0 or 1. */
+  /** TCP_NODELAY, TCP_CORK, SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, TCP_QUICKACK: 0 or 1. */
   noDelay: number
   cork: number
   keepAlive: number
   reuse: number
+  share: number
   quickAck: number
   /** SO_OOBINLINE, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE: 0 or 1. */
   oobInline: number
@@ -60,6 +61,7 @@ export const DEFAULTS: Readonly<TcpSettings> = {
   cork: 0,
   keepAlive: 0,
   reuse: 0,
+  share: 0,
   quickAck: 1,
   oobInline: 0,
   fastOpenConnect: 0,
@@ -93,6 +95,7 @@ const RANGE: Record<TcpOption, readonly [number, number, number]> = {
   cork: [L.CORK, 0, 1],
   keepAlive: [L.KEEPALIVE, 0, 1],
   reuse: [L.REUSE, 0, 1],
+  share: [L.SHARE, 0, 1],
   quickAck: [L.QUICKACK, 0, 1],
   oobInline: [L.OOB_INLINE, 0, 1],
   fastOpenConnect: [L.FAST_OPEN_CONNECT, 0, 1],

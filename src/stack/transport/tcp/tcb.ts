@@ -296,6 +296,13 @@ export class Tcb {
   set reuse(value: number) {
     this.words[this.at + L.REUSE] = value
   }
+  /** SO_REUSEPORT. */
+  get share(): number {
+    return this.words[this.at + L.SHARE]
+  }
+  set share(value: number) {
+    this.words[this.at + L.SHARE] = value
+  }
   /** SO_OOBINLINE. */
   get oobInline(): number {
     return this.words[this.at + L.OOB_INLINE]

@@ -22,7 +22,7 @@ import { FastOpen } from './fast-open.ts'
 import { writeInfo } from './info.ts'
 import * as L from './layout.ts'
 import { AgeList } from './list.ts'
-import { Listeners } from './listener.ts'
+import { type Listener, Listeners } from './listener.ts'
 import { challengeBudget } from './challenge.ts'
 import { output } from './output.ts'
 import { recover } from './recover.ts'
@@ -88,7 +88,7 @@ export class Tcp implements Protocol {
   readonly scratch = scratchTcb()
   readonly demux: Demux
   readonly ports: Ports
-  readonly listeners = new Listeners()
+  readonly listeners: Listeners
   readonly timers: Timers
   readonly counters = newCounters()
   readonly tuning: TcpTuning
@@ -137,6 +137,7 @@ export class Tcp implements Protocol {
       remotePort: L.REMOTE_PORT,
     }
     this.demux = new Demux(store, capacity, this.secrets.tableKey0, this.secrets.tableKey1)
+    this.listeners = new Listeners(this.secrets.tableKey0, this.secrets.tableKey1)
     this.ports = new Ports(() => this.secrets.word())
     this.timers = new Timers(capacity)
     this.ready = new SlotQueue(capacity)
@@ -203,15 +204,11 @@ export class Tcp implements Protocol {
     id: number,
     settings: Partial<TcpSettings>,
   ): number {
-    if (!this.ports.mayListen(local, port, v6only)) return -EADDRINUSE
-    this.ports.hold(local, port, v6only, settings.reuse === 1, 'listening')
-    this.listeners.add({
-      id,
-      address: local,
-      port,
-      v6only,
-      settings: { ...this.defaults, ...settings },
-    })
+    if (!this.ports.mayListen(local, port, v6only, settings.share === 1)) return -EADDRINUSE
+    const all = { ...this.defaults, ...settings }
+    const listener = { id, address: local, port, v6only, settings: all }
+    this.listeners.add(listener)
+    this.holdListening(listener)
     return 0
   }
 
@@ -220,10 +217,9 @@ export class Tcp implements Protocol {
     const bad = checkOption(name, value)
     const l = this.listeners.get(id)
     if (bad < 0 || !l) return bad || -EINVAL
-    const { address, port, v6only } = l
-    this.ports.drop(address, port, v6only, l.settings.reuse !== 0, 'listening')
+    this.dropListening(l)
     l.settings = { ...l.settings, [name]: value }
-    this.ports.hold(address, port, v6only, l.settings.reuse !== 0, 'listening')
+    this.holdListening(l)
     return 0
   }
 
@@ -231,7 +227,7 @@ export class Tcp implements Protocol {
   unlisten(id: number, now: number): void {
     const l = this.listeners.remove(id)
     if (!l) return
-    this.ports.drop(l.address, l.port, l.v6only, l.settings.reuse !== 0, 'listening')
+    this.dropListening(l)
     for (let slot = 0; slot < this.capacity && this.halfOpen.length > 0; slot++) {
       const tcb = this.live(slot)
       if (tcb && tcb.state === 'SYN-RECEIVED' && tcb.listener === id && !tcb.has(F_USER))
@@ -474,14 +470,26 @@ export class Tcp implements Protocol {
     this.demux.add(tcb.slot)
   }
 
+  private holdListening(l: Listener): void {
+    const { reuse, share } = l.settings
+    this.ports.hold(l.address, l.port, l.v6only, reuse !== 0, 'listening', share !== 0)
+  }
+
+  private dropListening(l: Listener): void {
+    const { reuse, share } = l.settings
+    this.ports.drop(l.address, l.port, l.v6only, reuse !== 0, 'listening', share !== 0)
+  }
+
   holdPort(tcb: Tcb): void {
-    this.ports.hold(tcb.local, tcb.localPort, false, tcb.reuse !== 0, 'connection')
+    const { reuse, share } = tcb
+    this.ports.hold(tcb.local, tcb.localPort, false, reuse !== 0, 'connection', share !== 0)
     tcb.mark(F_HOLDS_PORT)
   }
 
   dropPort(tcb: Tcb): void {
     if (!tcb.has(F_HOLDS_PORT)) return
-    this.ports.drop(tcb.local, tcb.localPort, false, tcb.reuse !== 0, 'connection')
+    const { reuse, share } = tcb
+    this.ports.drop(tcb.local, tcb.localPort, false, reuse !== 0, 'connection', share !== 0)
     tcb.unmark(F_HOLDS_PORT)
   }
 

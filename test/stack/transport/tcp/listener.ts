@@ -248,7 +248,7 @@ t.test('a port is held by its connection until TIME-WAIT is over', async t => {
   host.tcp.setOption(p.tcb, 'reuse', 1, host.now)
   t.equal(bind(false), -EADDRINUSE)
   t.equal(bind(true), p.localPort)
-  host.tcp.ports.release(HERE, p.localPort)
+  host.tcp.ports.drop(HERE, p.localPort, false, true, 'bound')
   host.wait(61_000)
   t.equal(bind(false), p.localPort)
 })
