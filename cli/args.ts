@@ -6,12 +6,14 @@ import {
   checkSettings,
   defaultRoute,
   noSettings,
+  parseDnsOption,
   parseMac,
   parseMtu,
   parseName,
   parseOwnAddress,
   parseRoute,
   parseRouter,
+  parseServer,
   takeIp6,
   type Settings,
 } from '../src/conf/settings.ts'
@@ -53,7 +55,10 @@ Runs COMMAND as an Internet node of its own, on a virtual network.
   --mtu BYTES             the largest packet, where it is not to be the link's
   --tcp KEY=VALUE,...     how its connections differ from Linux's defaults; may be repeated:
 ${tuningLines()}
-  --name NAME             its host name, which DHCP servers are told
+  --name NAME             its host name, which it calls itself and tells DHCP servers
+  --dns ADDRESS           a name server; may be repeated, for three
+  --search DOMAIN         where names are looked for that have no dot; may be repeated
+  --dns-option OPTION     as in resolv.conf(5): ndots:2, timeout:1, rotate, …; may be repeated
   --conf STRING           such options in VirtualSquare's words: "ip=10.0.0.5,gw=10.0.0.1", "auto"
   --mac ADDRESS           its Ethernet address (made up unless given)
   --net NETWORK           the network it joins: switch://NAME, a switch's directory, or another
@@ -73,6 +78,9 @@ const options = {
   mtu: { type: 'string' },
   tcp: { type: 'string', multiple: true },
   name: { type: 'string' },
+  dns: { type: 'string', multiple: true },
+  search: { type: 'string', multiple: true },
+  'dns-option': { type: 'string', multiple: true },
   conf: { type: 'string', multiple: true },
   mac: { type: 'string' },
   net: { type: 'string' },
@@ -108,6 +116,9 @@ function configuration(values: Values): Omit<RunArgs, 'command'> {
   each('route', (what, value) => settings.routes.push(parseRoute(what, value)))
   each('gateway', (what, value) => settings.routes.push(defaultRoute(parseRouter(what, value))))
   each('tcp', (what, value) => Object.assign(settings.tcp, parseTuning(what, value)))
+  each('dns', (what, value) => settings.dns.push(parseServer(what, value)))
+  each('search', (what, value) => settings.search.push(parseName(what, value)))
+  each('dns-option', (what, value) => settings.dnsOptions.push(parseDnsOption(what, value)))
   const once = <T>(name: 'mac' | 'name' | 'mtu', parse: (what: string, value: string) => T) => {
     const value = values[name]
     return value === undefined ? undefined : parse(`--${name} "${value}"`, value)
@@ -136,6 +147,9 @@ interface Values {
   mtu?: string
   tcp?: string[]
   name?: string
+  dns?: string[]
+  search?: string[]
+  'dns-option'?: string[]
   conf?: string[]
   mac?: string
   net?: string
@@ -176,7 +190,8 @@ function take(values: Values, name: Name, rawName: string, value: string | undef
   else values[name as 'mac'] = value
 }
 
-type Multiple = 'ip' | 'ip6' | 'route' | 'gateway' | 'tcp' | 'conf'
+type Multiple =
+  'ip' | 'ip6' | 'route' | 'gateway' | 'tcp' | 'dns' | 'search' | 'dns-option' | 'conf'
 const isMultiple = (name: Name): name is Multiple => 'multiple' in options[name]
 
 const examples = {
@@ -187,6 +202,9 @@ const examples = {
   mtu: '--mtu 1400',
   tcp: '--tcp cc=cubic,rmem=4m',
   name: '--name www.example.org',
+  dns: '--dns 10.0.0.53',
+  search: '--search example.org',
+  'dns-option': '--dns-option ndots:2',
   conf: '--conf auto',
   mac: '--mac 02:00:00:00:00:05',
   net: '--net switch://lab',

@@ -65,7 +65,10 @@ struct region {
 	uint32_t call_dirty[32];
 	uint32_t pad3[16];
 	uint32_t work_dirty[512]; /* 512 */
+	/* 2560: the server's, before programs attach: what gethostname() says; empty: the host's own */
+	uint8_t nodename[80];
 };
+static_assert(offsetof(struct region, nodename) == 2560, "nodename");
 static_assert(offsetof(struct region, asleep) == 64, "asleep");
 static_assert(offsetof(struct region, work_top) == 128, "work_top");
 static_assert(offsetof(struct region, work_summary) == 192, "work_summary");
@@ -103,6 +106,28 @@ enum call_op {
 	OP_NATIVE = 10,     /* go native; arg0: messages (canary, plug) to throw away before text */
 	OP_DISCONNECT = 11, /* connect() to AF_UNSPEC */
 	OP_OUTQ = 12,       /* result: bytes in the send queue not acknowledged; arg0 out: not sent */
+	/* About no socket. Result: the length of the answer, whose beginning is data; arg0 out: where it
+	 * is longer, its number for OP_REST. */
+	OP_REST = 32,       /* arg0 the answer, arg1 where to go on; data: the next part. -ESTALE: it is gone */
+	OP_SHOW = 33,       /* data: a path; the file's text. -EOPNOTSUPP: the host's own is to be shown */
+	/* Names. arg1 out: an h_errno of netdb.h, 0 if there is an answer. */
+	OP_LOOKUP = 34,     /* arg0 family, arg1: 1 = the best address first (RFC 6724); data: a name. struct abi_host */
+	OP_REVERSE = 35,    /* arg0 family; data: an address of 4 or 16 bytes. struct abi_host */
+	OP_QUERY = 36,      /* arg0 class, arg1 type, arg2: 1 = along the search list; data: a name. A DNS message */
+	OP_SEND = 37,       /* data: a DNS query. A DNS message */
+	OP_FAMILIES = 38,   /* result: FAMILIES_*, of which there are addresses beside loopback */
+};
+
+enum families { FAMILIES_V4 = 1, FAMILIES_V6 = 2 };
+
+/* A host: `addresses` of these, then `names` zero-terminated names, the canonical one first. */
+struct abi_host {
+	uint32_t addresses;
+	uint32_t names;
+};
+struct abi_host_address {
+	uint32_t family;
+	uint8_t addr[16]; /* IPv4 in the first four */
 };
 
 enum wait_for { WAIT_CONNECTED = 1, WAIT_SPACE = 2, WAIT_CLOSED = 3 };

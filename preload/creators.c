@@ -10,6 +10,14 @@ static int made(int fd)
 	return fd;
 }
 
+/* A file that the stack shows, else the one there is. */
+#define OPENED(dir, path, flags, real)                                                             \
+	({                                                                                         \
+		int shown_ = shown_open(dir, path, flags);                                         \
+                                                                                                   \
+		made(shown_ == NOT_SHOWN ? (real) : ret(shown_));                                  \
+	})
+
 static int made_two(int r, const int fds[2])
 {
 	if (r == 0) {
@@ -35,54 +43,54 @@ static int made_two(int r, const int fds[2])
 
 EXPORT int open(const char *path, int flags, ...)
 {
-	return made(libc.open(path, flags, MODE_AFTER(flags)));
+	return OPENED(AT_FDCWD, path, flags, libc.open(path, flags, MODE_AFTER(flags)));
 }
 ALIAS(__open, open);
 
 EXPORT int open64(const char *path, int flags, ...)
 {
-	return made(libc.open64(path, flags, MODE_AFTER(flags)));
+	return OPENED(AT_FDCWD, path, flags, libc.open64(path, flags, MODE_AFTER(flags)));
 }
 ALIAS(__open64, open64);
 
 EXPORT int openat(int dir, const char *path, int flags, ...)
 {
-	return made(libc.openat(dir, path, flags, MODE_AFTER(flags)));
+	return OPENED(dir, path, flags, libc.openat(dir, path, flags, MODE_AFTER(flags)));
 }
 
 EXPORT int openat64(int dir, const char *path, int flags, ...)
 {
-	return made(libc.openat64(dir, path, flags, MODE_AFTER(flags)));
+	return OPENED(dir, path, flags, libc.openat64(dir, path, flags, MODE_AFTER(flags)));
 }
 
 EXPORT int __open_2(const char *path, int flags)
 {
-	return made(libc.__open_2(path, flags));
+	return OPENED(AT_FDCWD, path, flags, libc.__open_2(path, flags));
 }
 
 EXPORT int __open64_2(const char *path, int flags)
 {
-	return made(libc.__open64_2(path, flags));
+	return OPENED(AT_FDCWD, path, flags, libc.__open64_2(path, flags));
 }
 
 EXPORT int __openat_2(int dir, const char *path, int flags)
 {
-	return made(libc.__openat_2(dir, path, flags));
+	return OPENED(dir, path, flags, libc.__openat_2(dir, path, flags));
 }
 
 EXPORT int __openat64_2(int dir, const char *path, int flags)
 {
-	return made(libc.__openat64_2(dir, path, flags));
+	return OPENED(dir, path, flags, libc.__openat64_2(dir, path, flags));
 }
 
 EXPORT int creat(const char *path, mode_t mode)
 {
-	return made(libc.creat(path, mode));
+	return OPENED(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, libc.creat(path, mode));
 }
 
 EXPORT int creat64(const char *path, mode_t mode)
 {
-	return made(libc.creat64(path, mode));
+	return OPENED(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, libc.creat64(path, mode));
 }
 
 EXPORT int memfd_create(const char *name, unsigned int flags)

@@ -212,6 +212,41 @@ int ctl_call(struct request *r)
 	return take_answer(&p, r);
 }
 
+/** The first block may be all of it; the rest comes in as many calls as it needs. */
+ssize_t ctl_long(struct request *r, uint8_t **answer)
+{
+	uint8_t first[DATA_SIZE], *whole;
+	size_t at;
+	int length;
+
+	r->out = first;
+	r->out_len = sizeof(first);
+	length = ctl_call(r);
+	if (length < 0)
+		return length;
+	whole = mmap(NULL, (size_t)length + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0);
+	if (whole == MAP_FAILED)
+		return -ENOMEM;
+	at = r->out_len < (size_t)length ? r->out_len : (size_t)length;
+	memcpy(whole, first, at);
+	while (at < (size_t)length) {
+		struct request rest = {.op = OP_REST,
+				       .arg = {r->arg[0], (int32_t)at},
+				       .out = whole + at,
+				       .out_len = (uint32_t)((size_t)length - at)};
+		int e = ctl_call(&rest);
+
+		if (e < 0 || rest.out_len == 0) {
+			munmap(whole, (size_t)length + 1);
+			return e < 0 ? e : -EPROTO;
+		}
+		at += rest.out_len;
+	}
+	*answer = whole;
+	return length;
+}
+
 int ctl_simple(const struct sock *s, uint32_t op, int32_t arg0, int32_t arg1)
 {
 	struct request r = {

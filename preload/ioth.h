@@ -97,6 +97,14 @@ int ctl_call(struct request *r);
 int ctl_simple(const struct sock *s, uint32_t op, int32_t arg0, int32_t arg1);
 /* Work waits for record i: set its bits, wake the server if it sleeps. */
 void post_work(uint32_t index);
+/* An answer of any length: its length, and *answer, to be given to munmap(); or a negative errno. */
+ssize_t ctl_long(struct request *r, uint8_t **answer);
+
+/* ---- paths.c: files that the stack shows in place of the host's ---------------------------------------- */
+#define NOT_SHOWN (-4096) /* the host's own is meant */
+/* A descriptor of the text that path names, NOT_SHOWN, or a negative errno. */
+int shown_open(int dir, const char *path, int flags);
+int shown_fopen(const char *path, const char *mode);
 
 /* ---- doorbell.c: tokens, plug, canary, locks; signal.c: the mask --------------------------------------- */
 /* 0, or a negative errno: -ENETDOWN when the server is dead and nobody would break a dead holder's lock. */

@@ -23,9 +23,11 @@
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <wordexp.h>
 #include <sched.h>
@@ -44,6 +46,13 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, stru
 		       socklen_t *len);
 int __dprintf_chk(int fd, int flag, const char *format, ...);
 int __vdprintf_chk(int fd, int flag, const char *format, va_list args);
+int __gethostname_chk(char *buf, size_t room, size_t size);
+int __xstat(int version, const char *path, struct stat *st);
+int __xstat64(int version, const char *path, struct stat64 *st);
+int __lxstat(int version, const char *path, struct stat *st);
+int __lxstat64(int version, const char *path, struct stat64 *st);
+int __fxstatat(int version, int dir, const char *path, struct stat *st, int flags);
+int __fxstatat64(int version, int dir, const char *path, struct stat64 *st, int flags);
 sighandler_t bsd_signal(int sig, sighandler_t handler);
 
 /* Every name whose real function some file needs. */
@@ -66,7 +75,10 @@ sighandler_t bsd_signal(int sig, sighandler_t handler);
 	X(execveat) X(fexecve) X(posix_spawn) X(posix_spawnp)                             \
 	X(posix_spawn_file_actions_adddup2) X(fork) X(_Fork) X(unshare) X(setns)          \
 	X(prctl) X(syscall) X(sigaction) X(signal) X(ssignal) X(bsd_signal)               \
-	X(sysv_signal) X(__sysv_signal) X(sigset)
+	X(sysv_signal) X(__sysv_signal) X(sigset) X(stat) X(stat64) X(lstat) X(lstat64)   \
+	X(fstatat) X(fstatat64) X(__xstat) X(__xstat64) X(__lxstat) X(__lxstat64)         \
+	X(__fxstatat) X(__fxstatat64) X(statx) X(access) X(eaccess) X(faccessat)          \
+	X(gethostname) X(__gethostname_chk) X(uname)
 /* clang-format on */
 
 #pragma GCC diagnostic push

@@ -25,14 +25,33 @@ static FILE *opened(FILE *file)
 	return file;
 }
 
+/* A stream of a descriptor that is ours to give, or to close. */
+static FILE *shown_stream(int fd, const char *mode)
+{
+	FILE *file;
+
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	file = libc.fdopen(fd, mode);
+	if (!file)
+		raw(SYS_close, fd);
+	return file;
+}
+
 EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
-	return opened(libc.fopen(path, mode));
+	int shown = shown_fopen(path, mode);
+
+	return opened(shown == NOT_SHOWN ? libc.fopen(path, mode) : shown_stream(shown, mode));
 }
 
 EXPORT FILE *fopen64(const char *restrict path, const char *restrict mode)
 {
-	return opened(libc.fopen64(path, mode));
+	int shown = shown_fopen(path, mode);
+
+	return opened(shown == NOT_SHOWN ? libc.fopen64(path, mode) : shown_stream(shown, mode));
 }
 
 /* ---- closing ---- */
@@ -74,21 +93,39 @@ EXPORT int fclose(FILE *file)
 }
 ALIAS(_IO_fclose, fclose);
 
+#define SHOWN_PATH 32
+/* What freopen() is to open: it takes no descriptor. */
+static const char *shown_path(int fd, const char *path, char *room)
+{
+	if (fd == NOT_SHOWN)
+		return path;
+	snprintf(room, SHOWN_PATH, "/proc/self/fd/%d", fd);
+	return room;
+}
+
 EXPORT FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict file)
 {
 	struct under u = look_under(file);
-	FILE *again = libc.freopen(path, mode, file);
+	char shown[SHOWN_PATH];
+	int fd = path ? shown_fopen(path, mode) : NOT_SHOWN;
+	FILE *again = libc.freopen(shown_path(fd, path, shown), mode, file);
 
 	closed(&u);
+	if (fd >= 0)
+		raw(SYS_close, fd);
 	return opened(again);
 }
 
 EXPORT FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict file)
 {
 	struct under u = look_under(file);
-	FILE *again = libc.freopen64(path, mode, file);
+	char shown[SHOWN_PATH];
+	int fd = path ? shown_fopen(path, mode) : NOT_SHOWN;
+	FILE *again = libc.freopen64(shown_path(fd, path, shown), mode, file);
 
 	closed(&u);
+	if (fd >= 0)
+		raw(SYS_close, fd);
 	return opened(again);
 }
 

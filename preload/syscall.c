@@ -3,6 +3,8 @@
  * (syscall.S tells why that is not done in C). */
 #include "ioth.h"
 
+#include <sys/utsname.h>
+
 #define P(x) ((void *)(x))
 #define I(x) ((int)(x))
 #define U(x) ((unsigned int)(x))
@@ -40,6 +42,9 @@
 	X(SYS_fcntl, fcntl(I(a), I(b), P(c)))                                                      \
 	X(SYS_ioctl, ioctl(I(a), (unsigned long)b, P(c)))                                          \
 	X(SYS_openat, openat(I(a), P(b), I(c), U(d)))                                              \
+	X(SYS_faccessat, faccessat(I(a), P(b), I(c), 0))                                           \
+	X(SYS_statx, statx(I(a), P(b), I(c), U(d), P(e)))                                          \
+	X(SYS_uname, uname(P(a)))                                                                  \
 	X(SYS_pipe2, pipe2(P(a), I(b)))                                                            \
 	X(SYS_eventfd2, eventfd(U(a), I(b)))                                                       \
 	X(SYS_epoll_create1, epoll_create1(I(a)))                                                  \
@@ -55,6 +60,7 @@
 #ifdef SYS_open /* the numbers that newer architectures have not */
 #define OLD_FUNCTIONS(X)                                                                           \
 	X(SYS_open, open(P(a), I(b), U(c)))                                                        \
+	X(SYS_access, access(P(a), I(b)))                                                          \
 	X(SYS_creat, creat(P(a), U(b)))                                                            \
 	X(SYS_pipe, pipe(P(a)))                                                                    \
 	X(SYS_dup2, dup2(I(a), I(b)))                                                              \

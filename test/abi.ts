@@ -16,6 +16,8 @@ const tables = {
   call: layout.CALL,
   record: layout.RECORD,
   abi_addr: layout.ADDR,
+  abi_host: layout.HOST,
+  abi_host_address: layout.HOST_ADDRESS,
   ctl_request: layout.CTL_REQUEST,
   ctl_reply: layout.CTL_REPLY,
 } as Record<string, Record<string, number>>
@@ -23,6 +25,8 @@ const sizes = {
   call: layout.CALL_SIZE,
   record: layout.RECORD_SIZE,
   abi_addr: layout.ADDR_SIZE,
+  abi_host: layout.HOST_SIZE,
+  abi_host_address: layout.HOST_ADDRESS_SIZE,
   ctl_request: layout.CTL_REQUEST_SIZE,
   ctl_reply: layout.CTL_REPLY_SIZE,
 } as Record<string, number>

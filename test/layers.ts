@@ -16,9 +16,11 @@ const below: Record<string, string[]> = {
   plug: ['ring', 'shm', 'ffi', 'wire', 'base', 'stack/link/sink.ts'],
   switch: ['plug', 'ring', 'shm', 'ffi', 'wire', 'base', 'server/runtime.ts'],
   conf: ['stack/stack.ts', 'wire', 'base'],
+  names: ['stack/stack.ts', 'wire', 'base'],
   sockets: ['stack/stack.ts', 'ring', 'shm', 'ffi', 'wire', 'base'],
   server: [
     'sockets',
+    'names',
     'conf',
     'stack/stack.ts',
     'switch',

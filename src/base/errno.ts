@@ -57,6 +57,7 @@ export const EHOSTDOWN = 112 as const
 export const EHOSTUNREACH = 113 as const
 export const EALREADY = 114 as const
 export const EINPROGRESS = 115 as const
+export const ESTALE = 116 as const
 export const ECANCELED = 125 as const
 export const EWOULDBLOCK = EAGAIN
 
@@ -116,6 +117,7 @@ const names = new Map<number, string>([
   [EHOSTUNREACH, 'EHOSTUNREACH'],
   [EALREADY, 'EALREADY'],
   [EINPROGRESS, 'EINPROGRESS'],
+  [ESTALE, 'ESTALE'],
   [ECANCELED, 'ECANCELED'],
 ])
 

@@ -24,6 +24,8 @@ export interface Obtained {
   readonly routes: readonly string[]
   readonly dns: readonly string[]
   readonly search: readonly string[]
+  /** Of resolv.conf(5). */
+  readonly dnsOptions: readonly string[]
   /** "192.168.0.1, for 3600 s" */
   readonly lease: string | undefined
 }
@@ -248,6 +250,7 @@ export class Configuration {
         ...(this.auto?.dns ?? []),
       ]),
       search: unique([...settings.search, ...(lease?.search ?? []), ...(this.auto?.search ?? [])]),
+      dnsOptions: settings.dnsOptions,
       lease: lease && formatLease(lease.server, lease.expiresAt - lease.obtainedAt),
     }
   }

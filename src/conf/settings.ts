@@ -43,6 +43,8 @@ export interface Settings {
   tcp: Tuning
   dns: string[]
   search: string[]
+  /** resolv.conf(5)'s options. */
+  dnsOptions: string[]
 }
 
 export const noSettings = (): Settings => ({
@@ -58,6 +60,7 @@ export const noSettings = (): Settings => ({
   tcp: {},
   dns: [],
   search: [],
+  dnsOptions: [],
 })
 
 /** Does it use IPv6 on the link? */
@@ -184,6 +187,31 @@ export function parseServer(what: string, text: string): string {
   if (address === undefined || address.isUnspecified || address.isMulticast)
     return refuse(what, 'not the address of a server (write 10.0.0.53)')
   return formatAddress(address)
+}
+
+/** Words of resolv.conf(5)'s options, and whether they have a number. */
+const DNS_OPTIONS = new Map<string, boolean>([
+  ['ndots', true],
+  ['timeout', true],
+  ['attempts', true],
+  ['rotate', false],
+  ['single-request', false],
+  ['single-request-reopen', false],
+  ['use-vc', false],
+  ['edns0', false],
+  ['trust-ad', false],
+  ['no-aaaa', false],
+])
+
+/** `ndots:2`, `rotate`. */
+export function parseDnsOption(what: string, text: string): string {
+  const [, word = '', number] = /^([a-z0-9-]+)(?::([0-9]{1,3}))?$/.exec(text) ?? []
+  if (DNS_OPTIONS.get(word) !== (number !== undefined))
+    refuse(
+      what,
+      `no such option (${[...DNS_OPTIONS].map(([w, n]) => w + (n ? ':N' : '')).join(' ')})`,
+    )
+  return text
 }
 
 const IP6_FORM = 'write auto, auto,stable, auto,hash or fd00::5/64'

@@ -46,6 +46,8 @@ const LOOKS = 5
 /** What is left to send when the last program has ended gets this long while nobody takes it. */
 const DRAIN_MS = 60_000
 const RETRY_NETWORK_MS = 200
+/** limits.h's. */
+const HOST_NAME_MAX = 64
 
 export interface ServerOptions {
   readonly net: string
@@ -118,6 +120,8 @@ export class Server {
     this.#region = Region.create()
     const kernel = calibrate(`@${ABI_NAME_PREFIX}${this.#name}/calibration`)
     this.#region.words[REGION.plug / 4] = kernel.plug
+    const nodename = Buffer.from(options.settings.name ?? '').subarray(0, HOST_NAME_MAX)
+    this.#region.bytes.set(nodename, REGION.nodename)
     this.#sessions = new Sessions(this.#epoll, this.#region.fd, this.#token, options.faults, {
       slotEnded: slot => {
         this.#ended.add(slot)

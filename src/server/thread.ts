@@ -20,6 +20,7 @@ import { Sockets } from '../sockets/sockets.ts'
 import { Stack, TCB_BYTES } from '../stack/stack.ts'
 import { formatAddress, parseAddress } from '../wire/address-text.ts'
 import { parseMac, type Mac } from '../wire/mac.ts'
+import { ProgramServices } from './services.ts'
 import { threadClock } from './clock.ts'
 import { HEARTBEAT, STOP, type FromThread, type ThreadData, type ToThread } from './thread-data.ts'
 
@@ -40,6 +41,7 @@ class StackThread {
   readonly #sockets: Sockets
   readonly #stack: Stack
   readonly #configuration: Configuration
+  readonly #services: ProgramServices
   readonly #now = threadClock()
   readonly #frames = {
     frameArrives: (
@@ -90,6 +92,14 @@ class StackThread {
     const asks = data.fresh && data.strangers
     const setup = { settings, secret, identity, asks, random: randomWords(fillRandom) }
     this.#configuration = new Configuration(this.#stack, setup, this.#now(), data.configuration)
+    this.#services = new ProgramServices(
+      this.#stack,
+      this.#sockets.ground.calls,
+      randomWords(fillRandom),
+      settings.name,
+    )
+    this.#services.configure(this.#configuration.obtained)
+    this.#sockets.provide(this.#services)
     this.#stack.onConflict = (address, _mac, now) => {
       // The program's next life has our address already.
       if (this.#draining) this.#tell({ type: 'drained' })
@@ -129,7 +139,9 @@ class StackThread {
       const now = this.#now()
       const busy = this.#turn(now)
       this.#configuration.run(now)
-      const next = Math.min(this.#stack.run(now, LOOPBACK_PER_TURN), this.#configuration.next)
+      this.#services.run(now)
+      const stackNext = this.#stack.run(now, LOOPBACK_PER_TURN)
+      const next = Math.min(stackNext, this.#configuration.next, this.#services.next(now))
       if (this.#configuration.takeChange(now)) this.#tellConfiguration()
       if (!this.#begun) this.#begin(now)
       this.#plug?.flush()
@@ -155,6 +167,7 @@ class StackThread {
   }
 
   #tellConfiguration(): void {
+    this.#services.configure(this.#configuration.obtained)
     const { memory, claims } = this.#configuration
     this.#tell({ type: 'configured', memory, claims: claims.map(formatAddress) })
   }

@@ -23,6 +23,7 @@ export const REGION = {
   call_top: 256,
   call_dirty: 320,
   work_dirty: 512,
+  nodename: 2560,
 } as const
 
 export const SERVER_STARTING = 0
@@ -62,6 +63,22 @@ export const OP_WAIT = 9
 export const OP_NATIVE = 10
 export const OP_DISCONNECT = 11
 export const OP_OUTQ = 12
+export const OP_REST = 32
+export const OP_SHOW = 33
+export const OP_LOOKUP = 34
+export const OP_REVERSE = 35
+export const OP_QUERY = 36
+export const OP_SEND = 37
+export const OP_FAMILIES = 38
+
+export const FAMILIES_V4 = 1
+export const FAMILIES_V6 = 2
+
+/** struct abi_host, struct abi_host_address */
+export const HOST = { addresses: 0, names: 4 } as const
+export const HOST_SIZE = 8
+export const HOST_ADDRESS = { family: 0, addr: 4 } as const
+export const HOST_ADDRESS_SIZE = 20
 
 export const WAIT_CONNECTED = 1
 export const WAIT_SPACE = 2

@@ -83,6 +83,17 @@ export class Calls {
     this.#finish(block, word)
   }
 
+  /** The same with data, at most CALL_DATA_SIZE bytes of it, and the first two arguments. */
+  answerWith(block: number, result: number, data: Uint8Array, arg0: number, arg1: number): void {
+    const w = this.#region.words
+    const word = this.#word(block)
+    w[word + CALL.arg / 4] = arg0
+    w[word + CALL.arg / 4 + 1] = arg1
+    w[word + CALL.data_len / 4] = data.length
+    this.#region.bytes.set(data, ABI_CALLS_OFFSET + block * CALL_SIZE + CALL.data)
+    this.answer(block, result)
+  }
+
   /** After a change of threads: answers what was in work, gives what was put off to `serve` again. */
   recover(serve: (call: Call) => number): void {
     for (let block = 0; block < ABI_CALLS; block++) {

@@ -52,6 +52,16 @@ import { isPosted, repairWork, takeWork } from './work.ts'
 const PROBES_PER_SWEEP = 2000
 const EVENTS_AT_ONCE = 256
 
+/** Who answers the calls that are about no socket, and has connections that are nobody's sockets. */
+export interface Services {
+  /** A result, LATER, or undefined: there is no such call. */
+  serve(call: Call, now: number): number | undefined
+  /** The caller of a call that was put off has given up. */
+  forget(block: number): void
+  /** An event of TCP's; true: of a connection of theirs. */
+  changed(tcb: number, events: number, now: number): boolean
+}
+
 export interface SocketsOptions {
   readonly region: Region
   /** Private memories: the table (table.ts), the calls' stages (calls.ts). */
@@ -72,6 +82,7 @@ export class Sockets implements TcpUser {
   readonly #region: Region
   readonly #events = new libc.EpollEvents(EVENTS_AT_ONCE)
   readonly #specials: ((events: number) => void)[] = []
+  #services: Services | undefined
   #probed = 0
   readonly #serve = (call: Call) => this.#dispatch(call)
   readonly #forget = (block: number) => this.#forgetWait(block)
@@ -110,6 +121,11 @@ export class Sockets implements TcpUser {
       counters,
       now: 0,
     }
+  }
+
+  /** To be called before recover(). */
+  provide(services: Services): void {
+    this.#services = services
   }
 
   // ---- a turn
@@ -244,6 +260,8 @@ export class Sockets implements TcpUser {
   #dispatch(call: Call): number {
     const ground = this.ground
     if (call.op === A.OP_SOCKET) return openSocket(ground, call)
+    const served = this.#services?.serve(call, ground.now)
+    if (served !== undefined) return served
     const s = call.record < A.ABI_RECORDS ? ground.streams[call.record] : undefined
     if (s === undefined || s.generation !== call.generation) {
       ground.counters.staleCalls++
@@ -290,6 +308,7 @@ export class Sockets implements TcpUser {
 
   /** The caller has given up: a connect goes on without it, as a non-blocking one. */
   #forgetWait(block: number): void {
+    this.#services?.forget(block)
     for (const s of this.ground.streams) {
       const given = s?.waiters.find(w => w.block === block)
       if (s === undefined || given === undefined) continue
@@ -313,6 +332,7 @@ export class Sockets implements TcpUser {
     const ground = this.ground
     const s = ground.streams[ground.recordOf[tcb]]
     ground.now = now
+    if (this.#services?.changed(tcb, events, now) === true) return
     if (s === undefined || s.tcb !== tcb) return
     if ((events & EV_CONNECTED) !== 0) connected(ground, s)
     if ((events & EV_TEXT) !== 0) textArrived(ground, s)

@@ -9,6 +9,18 @@
 
 #include "../conformance/tap.h"
 
+int shown_open(int dir, const char *path, int flags)
+{
+	(void)dir, (void)path, (void)flags;
+	return NOT_SHOWN;
+}
+
+int shown_fopen(const char *path, const char *mode)
+{
+	(void)path, (void)mode;
+	return NOT_SHOWN;
+}
+
 static int closed_record(uint32_t i)
 {
 	return i < stand_in->closes ? (int)stand_in->closed[i] : -1;

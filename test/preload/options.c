@@ -12,6 +12,12 @@
 
 #include "../conformance/tap.h"
 
+int shown_open(int dir, const char *path, int flags)
+{
+	(void)dir, (void)path, (void)flags;
+	return NOT_SHOWN;
+}
+
 /* Not static: libc declares the functions under test as leaves, which call nothing of ours. */
 struct request asked;
 uint8_t asked_data[512];
