@@ -106,6 +106,7 @@ enum call_op {
 	OP_NATIVE = 10,     /* go native; arg0: messages (canary, plug) to throw away before text */
 	OP_DISCONNECT = 11, /* connect() to AF_UNSPEC */
 	OP_OUTQ = 12,       /* result: bytes in the send queue not acknowledged; arg0 out: not sent */
+	OP_URGENT = 17,     /* arg0 enum urgent_call; arg1 the byte to send. result: 0, the byte */
 	/* About no socket. Result: the length of the answer, whose beginning is data; arg0 out: where it
 	 * is longer, its number for OP_REST. */
 	OP_REST = 32,       /* arg0 the answer, arg1 where to go on; data: the next part. -ESTALE: it is gone */
@@ -131,6 +132,9 @@ struct abi_host_address {
 };
 
 enum wait_for { WAIT_CONNECTED = 1, WAIT_SPACE = 2, WAIT_CLOSED = 3 };
+
+/* Sends one byte (with wlock held); gives the one that came; the same, and leaves it; sends another token. */
+enum urgent_call { URGENT_SEND = 0, URGENT_TAKE = 1, URGENT_PEEK = 2, URGENT_RING = 3 };
 
 struct call {
 	uint32_t word; /* futex */
@@ -165,6 +169,9 @@ enum record_flag {
 	FLAG_NATIVE_ACCEPT = 16, /* connections accepted here start in native mode */
 	FLAG_SHUT_RD = 32,
 };
+
+/* No mark, or it was passed; the urgent byte is left out by readers; it is text like any other. */
+enum urgent_mark { MARK_NONE = 0, MARK_OUT = 1, MARK_IN = 2 };
 
 enum record_mode { MODE_RING = 0, MODE_NATIVE = 1 };
 
@@ -226,7 +233,12 @@ struct record {
 	uint32_t rx_geom;
 	uint32_t rung;      /* tokens in the socket (0 to 128): the server adds, the holder of rlock takes */
 	uint32_t rx_notify; /* post work when rx_head gets here or beyond */
-	uint32_t pad4[12];
+	uint32_t rcvlowat;  /* SO_RCVLOWAT; less than that in the ring is not shown. 0 is 1 */
+	uint32_t oobinline; /* SO_OOBINLINE */
+	uint32_t urgent;    /* enum urgent_mark */
+	uint32_t urgent_at; /* where in the ring, as rx_head counts */
+	uint32_t urgent_shown; /* the server sent a byte out of band (POLLPRI); who takes it back swaps to 0 */
+	uint32_t pad4[7];
 	/* 320: send ring, the server's */
 	uint32_t tx_head;
 	uint32_t tx_geom;

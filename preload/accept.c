@@ -36,6 +36,7 @@ static int adopt(int listener, int fd, const struct sock *s)
 	__atomic_store_n(&s->rec->told, 1, __ATOMIC_RELAXED);
 	if (sock_is_native(s)) {
 		native_buffer(fd);
+		native_options(fd, s);
 		return 0;
 	}
 	raw(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));

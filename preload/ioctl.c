@@ -25,7 +25,7 @@ static int bytes_to_read(int fd, const struct sock *s, int *arg)
 		return -EINVAL;
 	if (sock_is_native(s))
 		return libc.ioctl(fd, FIONREAD, arg) < 0 ? -errno : 0;
-	return give((int)ring_used_rx(s), arg);
+	return give((int)ring_until_mark(s), arg);
 }
 
 /* SIOCOUTQ: not acknowledged; SIOCOUTQNSD: not even sent. */
@@ -113,8 +113,10 @@ static bool answered(int fd, uint32_t request, void *arg, int *answer)
 	case SIOCOUTQNSD:
 		*answer = bytes_to_send(&s, request == SIOCOUTQNSD, arg);
 		break;
-	case SIOCATMARK: /* no urgent data, so never at its mark */
-		*answer = give(0, arg);
+	case SIOCATMARK:
+		if (sock_is_native(&s))
+			return false;
+		*answer = give(ring_at_mark(&s), arg);
 		break;
 	default:
 		*answer = interfaces(request);

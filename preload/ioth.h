@@ -127,6 +127,7 @@ int iov_check(const struct iovec *iov, size_t n, size_t *total);
 int iov_check_room(const struct iovec *iov, size_t n, size_t *total); /* to be written to */
 /* What is left of a vector after its first `skip` bytes, into `rest` (n long): how many parts. */
 size_t iov_rest(const struct iovec *iov, int n, size_t skip, struct iovec *rest);
+int iov_cut(const struct iovec *iov, int n, size_t len, struct iovec *cut);
 /* A place in a vector. */
 struct cursor {
 	const struct iovec *iov;
@@ -153,7 +154,14 @@ ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool 
 		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg);
 /* The mirror for splice: calls drain(src, n, arg) on what lies in the receive ring; what it took goes. */
 ssize_t ring_drain(int fd, const struct sock *s, size_t len, ssize_t (*drain)(const uint8_t *src, size_t n, void *arg), void *arg);
-uint32_t ring_used_rx(const struct sock *s); /* FIONREAD */
+uint32_t ring_used_rx(const struct sock *s);  /* what a read could give */
+uint32_t ring_until_mark(const struct sock *s); /* FIONREAD: the same, up to the urgent byte */
+bool ring_at_mark(const struct sock *s);        /* the next byte is the urgent one */
+
+/* ---- urgent.c: MSG_OOB ------------------------------------------------------------------------------------------------ */
+ssize_t urgent_send(int fd, const struct sock *s, uint8_t byte, int flags);
+ssize_t urgent_recv(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len, int flags);
+void urgent_unshow(int fd, const struct sock *s); /* takes back the byte that is POLLPRI */
 
 /* ---- native.c ---------------------------------------------------------------------------------------------- */
 /* Puts the socket into native mode, for good; no byte is lost. Fine to call on any socket of ours. */
@@ -161,6 +169,8 @@ int sock_go_native(int fd, const struct sock *s);
 bool sock_is_native(const struct sock *s);
 /* Before plain calls move text: the small send buffer that held tokens becomes a real one. */
 void native_buffer(int fd);
+/* SO_RCVLOWAT and SO_OOBINLINE are then the kernel's, too. */
+void native_options(int fd, const struct sock *s);
 
 /* ---- one operation per file: socket.c bind.c connect.c listen.c accept.c send.c recv.c shutdown.c close.c ---- */
 int sock_open(int family, int type, int protocol, const struct sock *old, struct sock *s);

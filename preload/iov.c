@@ -48,6 +48,20 @@ size_t iov_rest(const struct iovec *iov, int n, size_t skip, struct iovec *rest)
 	return parts;
 }
 
+/** The first `len` bytes of a vector, into `cut` (n long): how many parts. */
+int iov_cut(const struct iovec *iov, int n, size_t len, struct iovec *cut)
+{
+	int parts = 0;
+
+	for (; parts < n && len > 0; parts++) {
+		cut[parts] = iov[parts];
+		if (cut[parts].iov_len > len)
+			cut[parts].iov_len = len;
+		len -= cut[parts].iov_len;
+	}
+	return parts;
+}
+
 struct cursor cursor_at(const struct iovec *iov, int n, size_t skip)
 {
 	struct cursor c = {iov, iov + n, skip};

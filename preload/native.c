@@ -48,6 +48,17 @@ void native_buffer(int fd)
 	fdtab_raise(fd);
 }
 
+void native_options(int fd, const struct sock *s)
+{
+	int lowat = (int)__atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED);
+	int in_line = (int)__atomic_load_n(&s->rec->oobinline, __ATOMIC_RELAXED);
+
+	if (lowat > 1)
+		raw(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat));
+	if (in_line)
+		raw(SYS_setsockopt, fd, SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof(in_line));
+}
+
 static int switch_over(int fd, const struct sock *s)
 {
 	struct record *rec = s->rec;
@@ -67,6 +78,10 @@ static int switch_over(int fd, const struct sock *s)
 	}
 	rung = __atomic_exchange_n(&rec->rung, 0, __ATOMIC_SEQ_CST);
 	tokens_take(fd, rung);
+	/* A byte that was POLLPRI would be taken for the urgent one. */
+	if (__atomic_exchange_n(&rec->urgent_shown, 0, __ATOMIC_SEQ_CST))
+		raw(SYS_recvfrom, fd, &(char){0}, 1, MSG_OOB | MSG_DONTWAIT, NULL, NULL);
+	native_options(fd, s);
 	__atomic_store_n(&rec->mode, MODE_NATIVE, __ATOMIC_RELEASE);
 	return 0;
 }

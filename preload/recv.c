@@ -75,15 +75,46 @@ static int pause_for_more(void)
 	return (int)raw(SYS_nanosleep, &pause, NULL);
 }
 
+/* With SO_RCVLOWAT no token comes for less, and less may be what is still wanted: looks each ms. */
+static int wait_more(int fd, const struct sock *s, int flags, int64_t *deadline)
+{
+	int r;
+
+	if (__atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED) <= 1 || flags & MSG_DONTWAIT ||
+	    fd_nonblocking(fd))
+		return wait_readable(fd, s, flags);
+	if (*deadline == 0) {
+		int ms = timeout_ms(fd, SO_RCVTIMEO);
+
+		*deadline = ms > 0 ? now_ns() + ms * 1000000ll : INT64_MAX;
+	}
+	r = wait_readable(fd, s, flags | MSG_DONTWAIT);
+	if (r != -EAGAIN)
+		return r;
+	r = pause_for_more();
+	return r < 0 ? r : now_ns() < *deadline ? 0 : -EAGAIN;
+}
+
+/* How much ends the wait: all with MSG_WAITALL, else SO_RCVLOWAT, and at least a byte. */
+static size_t enough(const struct sock *s, size_t len, int flags)
+{
+	uint32_t least = __atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED);
+
+	if (!(flags & MSG_WAITALL) && least < len)
+		len = least;
+	return len > 0 ? len : 1;
+}
+
 /* The text of a stream: up to `len` bytes, all of them with MSG_WAITALL. */
 static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
 		       int flags)
 {
 	bool peek = flags & MSG_PEEK;
+	int64_t deadline = 0;
 	size_t done = 0;
 
 	if (flags & MSG_OOB)
-		return -EINVAL;
+		return urgent_recv(fd, s, iov, n, len, flags);
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
 	pthread_testcancel();
@@ -100,10 +131,10 @@ static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, in
 		if (r < 0)
 			return done ? (ssize_t)done : r;
 		done += (size_t)r;
-		if ((done && !(flags & MSG_WAITALL)) || (done == len && len > 0) ||
-		    (len == 0 && ring_used_rx(s) > 0))
+		if ((done >= enough(s, len, flags)) || (len == 0 && ring_used_rx(s) > 0) ||
+		    (done && ring_at_mark(s)))
 			return (ssize_t)done;
-		r = wait_readable(fd, s, flags);
+		r = wait_more(fd, s, flags, &deadline);
 		if (r == 0 && peek && done)
 			r = pause_for_more();
 		if (r == 1)
@@ -131,7 +162,7 @@ ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags
 	if (msg->msg_name)
 		msg->msg_namelen = 0;
 	msg->msg_controllen = 0;
-	msg->msg_flags = flags & MSG_CMSG_CLOEXEC;
+	msg->msg_flags = (flags & MSG_CMSG_CLOEXEC) | (r > 0 ? flags & MSG_OOB : 0);
 	return r;
 }
 

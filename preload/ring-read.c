@@ -44,6 +44,25 @@ static int await_drain(struct record *rec)
 	return r;
 }
 
+/* The urgent mark, as a distance from where v begins: what is before it can be read in one piece;
+ * at it, *skip says whether that byte is to be left out. How many bytes a read may take. */
+static uint32_t until_mark(const struct record *rec, const struct view *v, uint32_t *skip)
+{
+	/* Pairs with the server's mark(), which comes before the text is published. */
+	uint32_t mark = __atomic_load_n(&rec->urgent, __ATOMIC_ACQUIRE);
+	int32_t ahead;
+
+	*skip = 0;
+	if (mark == MARK_NONE)
+		return v->used;
+	ahead = (int32_t)(rec->urgent_at - (uint32_t)v->head);
+	if (ahead == 0 && mark == MARK_OUT && v->used > 0) {
+		*skip = 1;
+		return v->used - 1;
+	}
+	return ahead > 0 && (uint32_t)ahead < v->used ? (uint32_t)ahead : v->used;
+}
+
 /* A consistent look at the ring. `draining`: the splice's own. -ESTALE: native. */
 static int look(struct record *rec, struct view *v, bool draining)
 {
@@ -120,19 +139,24 @@ static ssize_t copy_some(const struct sock *s, const struct wish *w, size_t done
 	for (;;) {
 		struct cursor c = cursor_at(w->iov, w->n, w->skip + done);
 		size_t want = w->len - done;
-		uint32_t n;
+		uint32_t n, some, skip, left;
+		struct view text;
 		int r = look(s->rec, &v, false);
 
 		if (r < 0)
 			return r;
-		n = want < v.used ? (uint32_t)want : v.used;
-		*empty = v.used == n && (n == 0 || !w->peek);
+		some = until_mark(s->rec, &v, &skip);
+		n = want < some ? (uint32_t)want : some;
+		left = v.used - skip - (w->peek ? 0 : n);
+		*empty = left == 0 || left < __atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED);
 		if (n == 0)
 			return 0;
-		copy_view(&v, w->discard ? NULL : &c, n);
+		text = v;
+		text.head += skip;
+		copy_view(&text, w->discard ? NULL : &c, n);
 		/* Peeking swaps the head for itself: not moved, not read by another, so what was
 		 * copied is right. */
-		if (advance(s, &v, w->peek ? 0 : n))
+		if (advance(s, &v, w->peek ? 0 : n + skip))
 			return n;
 	}
 }
@@ -172,6 +196,13 @@ static ssize_t dance(int fd, const struct sock *s, const struct wish *w, size_t 
 	return (ssize_t)(done - from);
 }
 
+static bool passed_mark(const struct sock *s)
+{
+	uint32_t head = (uint32_t)__atomic_load_n(&s->rec->rx_head, __ATOMIC_ACQUIRE);
+
+	return (int32_t)(head - s->rec->urgent_at) > 0;
+}
+
 ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip,
 		  size_t len, bool peek, bool discard)
 {
@@ -180,6 +211,10 @@ ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, 
 	ssize_t done = copy_some(s, &w, 0, &empty);
 	ssize_t more;
 
+	/* Read past the urgent byte, nothing else is shown. */
+	if (done >= 0 && empty && __atomic_load_n(&s->rec->urgent_shown, __ATOMIC_RELAXED) &&
+	    __atomic_load_n(&s->rec->urgent, __ATOMIC_ACQUIRE) != MARK_NONE && passed_mark(s))
+		urgent_unshow(fd, s);
 	/* The look said empty; rung 0 then means that nothing lies in the socket that is not newer.
 	 */
 	if (done < 0 || !empty || __atomic_load_n(&s->rec->rung, __ATOMIC_SEQ_CST) == 0)
@@ -269,6 +304,24 @@ ssize_t ring_drain(int fd, const struct sock *s, size_t len,
 uint32_t ring_used_rx(const struct sock *s)
 {
 	struct view v;
+	uint32_t skip;
 
-	return look(s->rec, &v, false) < 0 ? 0 : v.used;
+	if (look(s->rec, &v, false) < 0)
+		return 0;
+	until_mark(s->rec, &v, &skip);
+	return v.used - skip;
+}
+
+uint32_t ring_until_mark(const struct sock *s)
+{
+	struct view v;
+	uint32_t skip;
+
+	return look(s->rec, &v, false) < 0 ? 0 : until_mark(s->rec, &v, &skip);
+}
+
+bool ring_at_mark(const struct sock *s)
+{
+	return __atomic_load_n(&s->rec->urgent, __ATOMIC_ACQUIRE) != MARK_NONE &&
+	       s->rec->urgent_at == (uint32_t)__atomic_load_n(&s->rec->rx_head, __ATOMIC_ACQUIRE);
 }

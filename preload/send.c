@@ -41,6 +41,33 @@ static ssize_t send_natively(int fd, const struct sock *s, const struct iovec *i
 	return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
 }
 
+static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
+			int flags);
+
+/* MSG_OOB: the last byte is urgent. */
+static ssize_t transmit_urgent(int fd, const struct sock *s, const struct iovec *iov, int n,
+			       size_t len, int flags)
+{
+	struct cursor last = cursor_at(iov, n, len - 1);
+	struct iovec text[IOV_MOST];
+	ssize_t before = 0;
+	uint8_t byte;
+	ssize_t r;
+
+	if (len > 1)
+		before = transmit(fd, s, text, iov_cut(iov, n, len - 1, text), len - 1, flags);
+
+	if (before < (ssize_t)len - 1)
+		return before;
+	copy_in(&byte, 1, &last);
+	r = urgent_send(fd, s, byte, flags);
+	if (r == 0)
+		return (ssize_t)len;
+	if (before > 0)
+		return before;
+	return r == -EPIPE ? sock_broken(s, flags) : r;
+}
+
 /* Until all is written; less if it may not wait, a signal comes, or SO_SNDTIMEO ends. */
 static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
 			int flags)
@@ -48,8 +75,8 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 	size_t done = 0;
 	ssize_t r;
 
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
+	if (flags & MSG_OOB && len > 0)
+		return transmit_urgent(fd, s, iov, n, len, flags & ~MSG_OOB);
 	pthread_testcancel();
 	for (;;) {
 		r = ring_write(fd, s, iov, n, done, len - done, flags & MSG_DONTWAIT,

@@ -215,6 +215,14 @@ static int sock_setsockopt(int fd, const struct sock *s, int level, int name, co
 	case SO_PEERGROUPS:
 	case OPT_PEERPIDFD:
 		return -ENOPROTOOPT;
+	case SO_RCVLOWAT:
+	case SO_OOBINLINE: {
+		int r = tell_server(s, level, name, val, len);
+
+		if (r == 0 && sock_is_native(s))
+			raw(SYS_setsockopt, fd, level, name, val, len);
+		return r;
+	}
 	default:
 		return tell_server(s, level, name, val, len);
 	}

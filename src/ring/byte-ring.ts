@@ -27,6 +27,9 @@ import {
   HEAD_EPOCH_HIGH,
   LOCK_SERVER,
   LOCK_WAITERS,
+  MARK_IN,
+  MARK_NONE,
+  MARK_OUT,
   RECORD,
   geom,
 } from '../shm/layout.ts'
@@ -48,6 +51,9 @@ export class ReceiveRing {
   corrupt = false
   /** Bytes that may be in the ring at once: SO_RCVBUF, at most the size. */
   limit = 0
+  /** MARK_*: is the byte at #urgentAt urgent? */
+  #urgent = MARK_NONE
+  #urgentAt = 0
 
   constructor(region: Region, record: number) {
     this.#region = region
@@ -101,6 +107,51 @@ export class ReceiveRing {
     return (this.#tail - this.head) >>> 0
   }
 
+  /** Bytes that the program would get: the urgent byte that is next and out of band is none of them. */
+  get readable(): number {
+    const { used } = this
+    return used > 0 && this.#urgent === MARK_OUT && this.#head === this.#urgentAt ? used - 1 : used
+  }
+
+  /** The byte `ahead` bytes past the tail is urgent. Before it is published: no reader runs over it. */
+  mark(ahead: number, inLine: boolean): void {
+    this.#passMark()
+    this.#urgentAt = (this.#tail + ahead) | 0
+    this.#region.words[this.#record + RECORD.urgent_at / 4] = this.#urgentAt
+    this.#share(inLine ? MARK_IN : MARK_OUT)
+  }
+
+  /** Before a newer mark takes the place of one that the program stands at, its byte is left out, as Linux does. */
+  #passMark(): void {
+    const { used } = this
+    if (this.#urgent !== MARK_OUT || used === 0 || this.#head !== this.#urgentAt) return
+    const next = (this.#head + 1) | 0
+    const head = this.#record + RECORD.rx_head / 4
+    // The lower half of what readers swap as a whole: one that copied already has gone past it or fails.
+    if (
+      this.#native ||
+      Atomics.compareExchange(this.#region.words, head, this.#head, next) === this.#head
+    )
+      this.#head = next
+  }
+
+  /** SO_OOBINLINE, for the mark there is. */
+  markInLine(inLine: boolean): void {
+    if (this.#urgent !== MARK_NONE) this.#share(inLine ? MARK_IN : MARK_OUT)
+  }
+
+  #share(mark: number): void {
+    this.#urgent = mark
+    Atomics.store(this.#region.words, this.#record + RECORD.urgent / 4, mark)
+  }
+
+  /** How far readers go in one piece: to the mark, if that is ahead. */
+  #untilMark(n: number): number {
+    if (this.#urgent === MARK_NONE) return n
+    const ahead = (this.#urgentAt - this.#head) | 0
+    return ahead > 0 && ahead < n ? ahead : n
+  }
+
   /** Room past what is published. */
   get window(): number {
     const room = this.limit - this.used
@@ -118,6 +169,8 @@ export class ReceiveRing {
 
   /** Lets readers see `n` more bytes. The store pairs with the reader's load of rx_tail. */
   publish(n: number): void {
+    // Passed marks are forgotten before the counters come round again.
+    if (this.#urgent !== MARK_NONE && ((this.head - this.#urgentAt) | 0) > 0) this.#share(MARK_NONE)
     this.#tail = (this.#tail + n) | 0
     Atomics.store(this.#region.words, this.#record + RECORD.rx_tail / 4, this.#tail)
   }
@@ -151,13 +204,25 @@ export class ReceiveRing {
     this.#native = true
   }
 
-  /** Native mode: moves published bytes into the AF_UNIX socket `fd`. Bytes moved, 0 if none were there, or a negative errno. */
+  /**
+   * Native mode: moves published bytes into the AF_UNIX socket `fd`, the urgent one as that socket's. Bytes moved, 0 if
+   * none were there, or a negative errno.
+   */
   drainTo(fd: number): number {
-    const n = (this.#tail - this.#head) >>> 0
+    const n = this.#untilMark((this.#tail - this.#head) >>> 0)
     if (n === 0) return 0
     const at = this.#head & this.#mask
     const first = Math.min(n, this.size - at)
     const base = this.#region.address + this.#offset
+    if (this.#urgent !== MARK_NONE && this.#head === this.#urgentAt) {
+      const flags = libc.MSG_OOB | libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL
+      const sent = libc.send(fd, base + at, 1, flags)
+      if (sent > 0) {
+        this.#head = (this.#head + 1) | 0
+        this.#share(MARK_NONE)
+      }
+      return sent
+    }
     const moved = libc.writev2(fd, base + at, first, base, n - first)
     if (moved > 0) this.#head = (this.#head + moved) | 0
     return moved
@@ -267,6 +332,14 @@ export class SendRing {
   /** Bytes written and not yet acknowledged. */
   get length(): number {
     return (this.tail - this.#head) >>> 0
+  }
+
+  /** Adds one byte; there is room. The program's writers are kept out by wlock, which the caller holds. */
+  append(byte: number): void {
+    const at = this.tail
+    this.#region.bytes[this.#offset + (at & this.#mask)] = byte
+    this.#tail = (at + 1) | 0
+    if (!this.#own) Atomics.store(this.#region.words, this.#record + RECORD.tx_tail / 4, this.#tail)
   }
 
   get room(): number {

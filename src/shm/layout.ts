@@ -63,6 +63,7 @@ export const OP_WAIT = 9
 export const OP_NATIVE = 10
 export const OP_DISCONNECT = 11
 export const OP_OUTQ = 12
+export const OP_URGENT = 17
 export const OP_REST = 32
 export const OP_SHOW = 33
 export const OP_LOOKUP = 34
@@ -79,6 +80,11 @@ export const HOST = { addresses: 0, names: 4 } as const
 export const HOST_SIZE = 8
 export const HOST_ADDRESS = { family: 0, addr: 4 } as const
 export const HOST_ADDRESS_SIZE = 20
+
+export const URGENT_SEND = 0
+export const URGENT_TAKE = 1
+export const URGENT_PEEK = 2
+export const URGENT_RING = 3
 
 export const WAIT_CONNECTED = 1
 export const WAIT_SPACE = 2
@@ -113,6 +119,11 @@ export const RECORD = {
   rx_geom: 260,
   rung: 264,
   rx_notify: 268,
+  rcvlowat: 272,
+  oobinline: 276,
+  urgent: 280,
+  urgent_at: 284,
+  urgent_shown: 288,
   tx_head: 320,
   tx_geom: 324,
   tx_limit: 328,
@@ -133,6 +144,10 @@ export const FLAG_SHUT_WR = 4
 export const FLAG_WANT_ACCEPT = 8
 export const FLAG_NATIVE_ACCEPT = 16
 export const FLAG_SHUT_RD = 32
+
+export const MARK_NONE = 0
+export const MARK_OUT = 1
+export const MARK_IN = 2
 
 export const MODE_RING = 0
 export const MODE_NATIVE = 1

@@ -17,7 +17,7 @@ import { join } from './connect.ts'
 import type { Ground } from './ground.ts'
 import { shareNative, takeRings, watch } from './native.ts'
 import { OPT_FASTOPEN, OPT_V6ONLY } from './option-table.ts'
-import { tcpSettings } from './options.ts'
+import { shareOptions, tcpSettings } from './options.ts'
 import { newStream } from './open.ts'
 import { placeRings } from './rings.ts'
 import type { Stream } from './stream.ts'
@@ -76,6 +76,7 @@ export function established(ground: Ground, tcb: number, listener: Stream | unde
   const tcp = ground.stack.tcp
   s.options.set(listener.options)
   s.options[OPT_FASTOPEN] = 0
+  shareOptions(s)
   s.set(T.LISTENER, listener.index)
   s.share(RECORD.linger, listener.peek(RECORD.linger))
   if (placeRings(ground, s) < 0) {

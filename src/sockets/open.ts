@@ -7,7 +7,7 @@ import { moveBinding } from './bind.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
 import { shareNative } from './native.ts'
-import { defaultOptions } from './options.ts'
+import { defaultOptions, shareOptions } from './options.ts'
 import { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -58,6 +58,7 @@ function takeOver(ground: Ground, s: Stream, index: number, generation: number):
   const old = ground.streams[index]
   if (old === undefined || old.generation !== generation) return
   s.options.set(old.options)
+  shareOptions(s)
   s.share(RECORD.linger, old.peek(RECORD.linger))
   if (old.has(T.BOUND)) moveBinding(old, s)
 }

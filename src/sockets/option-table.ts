@@ -16,6 +16,7 @@ export const OPT_SNDBUF = 2
 export const OPT_RCVBUF = 3
 /** 0: off; else 1 + seconds. */
 export const OPT_LINGER = 4
+export const OPT_OOBINLINE = 8
 export const OPT_REUSEPORT = 10
 export const OPT_RCVLOWAT = 11
 export const OPT_NOTSENT_LOWAT = 25
@@ -65,7 +66,7 @@ const first: Option[] = [
   { level: SOL_SOCKET, name: 5, column: 5, kind: 'flag' },                                // SO_DONTROUTE
   { level: SOL_SOCKET, name: 6, column: 6, kind: 'flag' },                                // SO_BROADCAST
   { level: SOL_SOCKET, name: 9, column: 7, kind: 'flag', tcp: 'keepAlive' },              // SO_KEEPALIVE
-  { level: SOL_SOCKET, name: 10, column: 8, kind: 'flag', tcp: 'oobInline' },             // SO_OOBINLINE
+  { level: SOL_SOCKET, name: 10, column: OPT_OOBINLINE, kind: 'flag', tcp: 'oobInline' },             // SO_OOBINLINE
   { level: SOL_SOCKET, name: 12, column: 9, kind: 'int' },                                // SO_PRIORITY
   { level: SOL_SOCKET, name: 15, column: OPT_REUSEPORT, kind: 'flag', tcp: 'share' },                  // SO_REUSEPORT
   { level: SOL_SOCKET, name: 18, column: OPT_RCVLOWAT, kind: 'int', initial: 1, adjust: v => (v < 0 ? LOWAT_MAX : Math.min(v || 1, LOWAT_MAX)) }, // SO_RCVLOWAT

@@ -26,14 +26,16 @@ import {
   OPT_LINGER,
   OPT_MAXSEG,
   OPT_NOTSENT_LOWAT,
+  OPT_OOBINLINE,
   OPT_RCVBUF,
+  OPT_RCVLOWAT,
   OPT_SNDBUF,
   REFUSED,
   SOL_SOCKET,
   TABLE,
   key,
 } from './option-table.ts'
-import { showRoom } from './readiness.ts'
+import { showRoom, showText } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -114,6 +116,13 @@ export function tcpSettings(s: Stream): Partial<TcpSettings> {
   return settings
 }
 
+/** What readers must know. */
+export function shareOptions(s: Stream): void {
+  s.share(RECORD.rcvlowat, s.options[OPT_RCVLOWAT])
+  s.share(RECORD.oobinline, s.options[OPT_OOBINLINE])
+  s.rx.markInLine(s.options[OPT_OOBINLINE] !== 0)
+}
+
 // ---- setsockopt(2)
 
 export function setOption(ground: Ground, s: Stream, call: Call): number {
@@ -169,6 +178,8 @@ function maySet(s: Stream, o: Option, value: number): boolean {
 function store(ground: Ground, s: Stream, o: Option, value: number): number {
   const { tcp } = ground.stack
   s.options[o.column] = value
+  shareOptions(s)
+  if (o.column === OPT_RCVLOWAT && s.state === T.CONNECTED && s.rx.used > 0) showText(ground, s)
   if (o.tcp === undefined) return 0
   if (s.state === T.LISTENING) tcp.setListenerOption(s.index, o.tcp, value)
   if (o.column === OPT_NOTSENT_LOWAT && s.state === T.CONNECTED) showRoom(ground, s)

@@ -12,7 +12,7 @@
 import * as libc from '../ffi/libc.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
-import { OPT_NOTSENT_LOWAT } from './option-table.ts'
+import { OPT_NOTSENT_LOWAT, OPT_RCVLOWAT } from './option-table.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -26,6 +26,8 @@ export const carriesTokens = (s: Stream) =>
 /** There is text to read: rings, unless the program knows already. */
 export function showText(ground: Ground, s: Stream): void {
   if (!carriesTokens(s) || s.has(T.DEAD)) return
+  // Less than SO_RCVLOWAT is not shown, nor is the urgent byte alone.
+  if (s.rx.readable < s.options[OPT_RCVLOWAT]) return
   const rung = s.peek(RECORD.rung)
   const head = s.rx.head
   const now = Math.floor(ground.now) | 0
@@ -39,6 +41,15 @@ export function showText(ground: Ground, s: Stream): void {
   s.set(T.RUNG_HEAD, head)
   s.set(T.RUNG_AT, now)
   libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL)
+}
+
+/** POLLPRI, while the urgent byte is there. */
+export function showUrgent(ground: Ground, s: Stream): void {
+  if (s.tcb < 0 || !carriesTokens(s) || s.has(T.DEAD)) return
+  if (!ground.stack.tcp.urgentHere(s.tcb)) return
+  s.share(RECORD.urgent_shown, 1)
+  const flags = libc.MSG_OOB | libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL
+  libc.send(s.fd, libc.scratch, 1, flags)
 }
 
 /** Rings those that were to wait for the next millisecond. When to come again, ms. */

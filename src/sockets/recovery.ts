@@ -9,7 +9,7 @@ import { join } from './connect.ts'
 import type { Ground } from './ground.ts'
 import { listen } from './listener.ts'
 import { watch } from './native.ts'
-import { OPT_RCVBUF, OPT_SNDBUF } from './option-table.ts'
+import { OPT_OOBINLINE, OPT_RCVBUF, OPT_SNDBUF } from './option-table.ts'
 import { MOST_TOKENS } from './readiness.ts'
 import { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -59,6 +59,8 @@ function rejoin(ground: Ground, s: Stream): void {
   if (s.state === T.CLOSING) s.tx.freeze()
   join(ground, s, s.tcb)
   tcp.attach(s.tcb, s.tx, s.rx)
+  const mark = tcp.urgentMark(s.tcb)
+  if (mark !== undefined) s.rx.mark((mark - s.rx.tail) | 0, s.options[OPT_OOBINLINE] !== 0)
 }
 
 /** The record of its connection was not whole. */

@@ -16,6 +16,7 @@ import {
   EV_FIN,
   EV_ROOM,
   EV_TEXT,
+  EV_URGENT,
   type Stack,
   type TcpUser,
 } from '../stack/stack.ts'
@@ -38,6 +39,7 @@ import { openSocket } from './open.ts'
 import { outQueue, work } from './posted.ts'
 import { recountTokens, recover, served } from './recovery.ts'
 import { connected, endArrived, roomMade, textArrived } from './transfer.ts'
+import { urgentArrived, urgentCall } from './urgent.ts'
 import { expireWaits, waitFor } from './waits.ts'
 import type { Ground, SocketCounters } from './ground.ts'
 import { Names } from './names.ts'
@@ -294,6 +296,8 @@ export class Sockets implements TcpUser {
         return disconnectSocket(ground, s)
       case A.OP_OUTQ:
         return outQueue(ground, s, call)
+      case A.OP_URGENT:
+        return urgentCall(ground, s, call)
       default:
         return call.op > 0 ? -EOPNOTSUPP : -EINVAL
     }
@@ -336,6 +340,7 @@ export class Sockets implements TcpUser {
     if (s === undefined || s.tcb !== tcb) return
     if ((events & EV_CONNECTED) !== 0) connected(ground, s)
     if ((events & EV_TEXT) !== 0) textArrived(ground, s)
+    if ((events & EV_URGENT) !== 0) urgentArrived(ground, s)
     if ((events & EV_FIN) !== 0) endArrived(ground, s)
     if ((events & EV_ROOM) !== 0) roomMade(ground, s)
     if (ground.streams[s.index] !== s) return

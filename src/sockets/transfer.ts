@@ -2,7 +2,7 @@
 import * as libc from '../ffi/libc.ts'
 import type { Ground } from './ground.ts'
 import { pumpIn, pumpOut } from './native.ts'
-import { answerWaiters, showDead, showEnd, showRoom, showText } from './readiness.ts'
+import { answerWaiters, showDead, showEnd, showRoom, showText, showUrgent } from './readiness.ts'
 import { RECORD, RECORD_CONNECTED, WAIT_CONNECTED } from '../shm/layout.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -14,6 +14,7 @@ export function refresh(ground: Ground, s: Stream): void {
     if (s.native) pump(ground, s)
     else {
       if (s.rx.used > 0) showText(ground, s)
+      showUrgent(ground, s)
       showRoom(ground, s)
       showEnd(ground, s)
     }

@@ -13,8 +13,21 @@ export interface Difference {
 export const differences: Difference[] = [
   {
     program: 'recv',
-    title: 'SO_RCVLOWAT: recv() waits for that many',
-    reason: 'the value is kept and shown, recv() takes what there is',
+    title: 'SO_RCVLOWAT: poll tells of that many, recv() that does not wait takes less',
+    reason: 'native mode: poll of an AF_UNIX socket does not look at the option',
+    legs: ['native'],
+  },
+  {
+    program: 'urgent',
+    title: 'FIONREAD counts to the mark',
+    reason: 'native mode: the AF_UNIX socket counts what lies behind it, too',
+    legs: ['native'],
+  },
+  {
+    program: 'urgent',
+    title: 'a second mark while the program stands at the first: the first byte is lost',
+    reason: 'native mode: to AF_UNIX the first byte is text then',
+    legs: ['native'],
   },
   {
     program: 'poll',

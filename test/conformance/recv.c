@@ -270,3 +270,38 @@ CASE("SO_RCVLOWAT: recv() waits for that many")
 	join(t);
 	close_pair(p);
 }
+
+CASE("SO_RCVLOWAT: poll tells of that many, recv() that does not wait takes less")
+{
+	struct pair p = tcp_pair();
+	char buf[20];
+
+	set_int(p.server, SOL_SOCKET, SO_RCVLOWAT, 10);
+	send_text(p.client, "12345");
+	equal(poll_mask(p.server, POLLIN, 50), 0);
+	equal(recv(p.server, buf, sizeof(buf), MSG_DONTWAIT), 5);
+	send_text(p.client, "123456789");
+	equal(poll_mask(p.server, POLLIN, 50), 0);
+	send_text(p.client, "0");
+	wait_for(p.server, POLLIN);
+	equal(recv(p.server, buf, 1, 0), 1);
+	equal(mask_now(p.server) & POLLIN, 0);
+	set_int(p.server, SOL_SOCKET, SO_RCVLOWAT, 9);
+	wait_for(p.server, POLLIN);
+	expect_text(p.server, "234567890");
+	close_pair(p);
+}
+
+CASE("SO_RCVLOWAT: the end, too, ends the wait")
+{
+	struct pair p = tcp_pair();
+	char buf[20];
+
+	set_int(p.server, SOL_SOCKET, SO_RCVLOWAT, 10);
+	send_text(p.client, "12345");
+	must(close(p.client));
+	wait_for(p.server, POLLIN);
+	equal(recv(p.server, buf, sizeof(buf), 0), 5);
+	expect_eof(p.server);
+	must(close(p.server));
+}

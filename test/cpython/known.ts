@@ -11,7 +11,6 @@ export interface Known {
 
 const noDatagrams = 'datagram sockets are not there yet'
 const late = 'the end of a non-blocking connect over loopback is seen some microseconds late'
-const noUrgent = 'no urgent data yet'
 
 /** One that is none any more fails: it is to be taken out. */
 export const known: Known[] = [
@@ -32,8 +31,6 @@ export const known: Known[] = [
   { test: 'test_epoll.TestEPoll.test_control_and_wait', reason: late, sometimes: true },
   { test: 'test_epoll.TestEPoll.test_fromfd', reason: late, sometimes: true },
   { test: 'test_asyncore.*.test_connection_attributes', reason: late, sometimes: true },
-  { test: 'test_asyncore.*.test_handle_expt', reason: noUrgent, sometimes: true },
-  { test: 'test_ftplib.*.test_abort', reason: noUrgent, sometimes: true },
   { test: 'test_ssl.TestPreHandshakeClose.*', reason: late, sometimes: true },
   {
     test: 'test_socket.BufferIOTest.testRecvFromIntoEmptyBuffer',

@@ -20,4 +20,6 @@ export interface ReceiveBuffer {
   writeAt(offset: number, src: Uint8Array, from: number, n: number): void
   /** RCV.NXT moves on by `n`: the program may see that much more. */
   publish(n: number): void
+  /** The byte `ahead` bytes past RCV.NXT is urgent: it is out of band, or `inLine`. A newer mark takes the place of an older. */
+  mark?(ahead: number, inLine: boolean): void
 }

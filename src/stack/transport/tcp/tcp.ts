@@ -44,7 +44,7 @@ import {
 import { expire } from './timers.ts'
 import { TUNING, type TcpTuning, settingsFrom } from './tuning.ts'
 import { stationGone, unreachable } from './unreachable.ts'
-import { atMark, receiveUrgent, sendUrgent, urgentMark } from './urgent.ts'
+import { atMark, receiveUrgent, sendUrgent, urgentHere, urgentMark } from './urgent.ts'
 import { EV_CLOSED, EV_ERROR, type TcpUser } from './user.ts'
 import { fitWindow, programTook } from './window.ts'
 
@@ -268,6 +268,11 @@ export class Tcp implements Protocol {
   /** SIOCATMARK. */
   atMark(slot: number): boolean {
     return atMark(this.tcb(slot))
+  }
+
+  /** POLLPRI: the urgent byte has come, and nobody has taken it. */
+  urgentHere(slot: number): boolean {
+    return urgentHere(this.tcb(slot))
   }
 
   /** recv(MSG_OOB): the urgent byte, or a negative errno. */

@@ -31,6 +31,7 @@ export function checkUrgent(tcp: Tcp, tcb: Tcb, seg: Segment): void {
   if (rcv.urgent !== URGENT_NONE && !after(seg.urgent, rcv.up)) return
   rcv.up = seg.urgent
   rcv.urgent = URGENT_DUE
+  tcb.receive?.mark?.(diff(rcv.up, rcv.nxt), tcb.oobInline !== 0)
   tcp.raise(tcb, EV_URGENT)
 }
 
@@ -55,6 +56,10 @@ export function urgentMark(tcb: Tcb): number | undefined {
 export const atMark = (tcb: Tcb): boolean => urgentMark(tcb) === taken(tcb)
 
 const taken = (tcb: Tcb): number => (published(tcb) - (tcb.receive?.used ?? 0)) | 0
+
+/** Has the urgent byte come, and nobody taken it? */
+export const urgentHere = (tcb: Tcb): boolean =>
+  (tcb.rcv.urgent & URGENT_BYTE) !== 0 && urgentMark(tcb) !== undefined
 
 /** recv(MSG_OOB): the byte, -EAGAIN if it has not come, -EINVAL if there is none, or it was taken, or is in line. */
 export function receiveUrgent(tcb: Tcb, peek: boolean): number {
