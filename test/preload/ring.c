@@ -34,6 +34,16 @@ static void pattern(uint8_t *to, uint32_t from, uint32_t n)
 		to[i] = (uint8_t)((from + i) * 2654435761u >> 24);
 }
 
+bool unreadable(const void *p, size_t n)
+{
+	return n > 0 && !p;
+}
+
+bool unwritable(const void *p, size_t n)
+{
+	return n > 0 && !p;
+}
+
 void urgent_unshow(int fd, const struct sock *s)
 {
 	(void)fd, (void)s;
