@@ -100,6 +100,23 @@ void post_work(uint32_t index);
 /* An answer of any length: its length, and *answer, to be given to munmap(); or a negative errno. */
 ssize_t ctl_long(struct request *r, uint8_t **answer);
 
+/* ---- host.c: names and addresses, as the server knows them ---------------------------------------------- */
+struct host {
+	uint8_t *answer; /* to be given back by host_free() */
+	size_t length;
+	uint32_t addresses, names;
+	const struct abi_host_address *address;
+	const char *name; /* all of them, each with its zero; the canonical one first */
+};
+/* Does the stack answer here, and not libc? Without a server it does: by failing. */
+bool names_ours(void);
+/* 0, or an h_errno; NETDB_INTERNAL: errno says more. */
+int host_by_name(struct host *h, const char *name, int family, bool sorted);
+int host_by_address(struct host *h, const void *addr, int family);
+void host_free(struct host *h);
+bool scope_parse(const uint8_t addr[16], const char *text, uint32_t *scope);
+bool scope_counts(const uint8_t addr[16]);
+
 /* ---- paths.c: files that the stack shows in place of the host's ---------------------------------------- */
 #define NOT_SHOWN (-4096) /* the host's own is meant */
 /* A descriptor of the text that path names, NOT_SHOWN, or a negative errno. */

@@ -6,7 +6,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <resolv.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -78,7 +81,11 @@ sighandler_t bsd_signal(int sig, sighandler_t handler);
 	X(sysv_signal) X(__sysv_signal) X(sigset) X(stat) X(stat64) X(lstat) X(lstat64)   \
 	X(fstatat) X(fstatat64) X(__xstat) X(__xstat64) X(__lxstat) X(__lxstat64)         \
 	X(__fxstatat) X(__fxstatat64) X(statx) X(access) X(eaccess) X(faccessat)          \
-	X(gethostname) X(__gethostname_chk) X(uname)
+	X(gethostname) X(__gethostname_chk) X(uname) X(getaddrinfo) X(getnameinfo)        \
+	X(gethostbyname) X(gethostbyname2) X(gethostbyaddr) X(gethostbyname_r)            \
+	X(gethostbyname2_r) X(gethostbyaddr_r) X(res_query) X(res_search)                 \
+	X(res_querydomain) X(res_send) X(res_nquery) X(res_nsearch)                       \
+	X(res_nquerydomain) X(res_nsend)
 /* clang-format on */
 
 #pragma GCC diagnostic push

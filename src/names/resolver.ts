@@ -64,29 +64,29 @@ export class Resolver {
 
   /** The addresses of a family (0: both) of `name`: the hosts file's, or what the search list leads to. */
   lookup(name: string, family: 0 | 4 | 6, now: number, told: Told): void {
-    const known = localhost(name, family) ?? this.hosts.find(name, family)
+    const known = this.hosts.find(name, family) ?? localhost(name, family)
     if (known !== undefined) return told(known, now)
     const candidates = this.candidates(name)
     if (candidates.length === 0) return told(HOST_NOT_FOUND, now)
-    this.lookupNext(candidates, family, [], now, told)
+    this.lookupNext(name, candidates, family, [], now, told)
   }
 
   private lookupNext(
-    candidates: readonly string[],
+    asked: string,
+    [name, ...others]: readonly string[],
     family: 0 | 4 | 6,
-    failures: readonly number[],
+    failures: readonly Failure[],
     now: number,
     told: Told,
   ): void {
-    if (candidates.length === 0) return told(worst(failures), now)
-    const [name, ...others] = candidates
     this.bothFamilies(name, family, now, (found, now) => {
       const addresses = found.flatMap(one => one.addresses)
       if (addresses.length > 0) return told(hostOf(found, addresses), now)
-      const failure = failureOf(found)
-      // Silence does not become an answer by another name (res_search(3)).
-      if (found.some(({ status }) => status === 'failed')) return told(failure, now)
-      this.lookupNext(others, family, [...failures, failure], now, told)
+      const failure = { asIs: name === asked, hErrno: failureOf(found) }
+      const silent = found.some(({ status }) => status === 'failed')
+      const left = silent && !failure.asIs ? others.filter(other => other === asked) : others
+      if (left.length === 0) told(verdict([...failures, failure]), now)
+      else this.lookupNext(asked, left, family, [...failures, failure], now, told)
     })
   }
 
@@ -149,25 +149,27 @@ export class Resolver {
   ): void {
     const candidates = search ? this.candidates(name) : [name]
     if (candidates.length === 0) return told(undefined, NO_RECOVERY, now)
-    this.queryNext(candidates, klass, type, [], now, told)
+    this.queryNext(name, candidates, klass, type, [], now, told)
   }
 
   private queryNext(
+    asked: string,
     [name, ...others]: readonly string[],
     klass: number,
     type: number,
-    failures: readonly number[],
+    failures: readonly Failure[],
     now: number,
     told: ToldRaw,
   ): void {
     const query = M.makeQuery(name, type, klass, this.conf)
     if (query === undefined) return told(undefined, NO_RECOVERY, now)
     this.exchange(query, this.conf.edns0, now, (message, now) => {
-      const failure = message === undefined ? TRY_AGAIN : rawFailure(message)
-      const goesOn = failure === HOST_NOT_FOUND || failure === NO_DATA
-      if (failure !== 0 && goesOn && others.length > 0)
-        return this.queryNext(others, klass, type, [...failures, failure], now, told)
-      told(message, failure === 0 || !goesOn ? failure : worst([...failures, failure]), now)
+      const hErrno = message === undefined ? TRY_AGAIN : rawFailure(message)
+      if (hErrno === 0) return told(message, 0, now)
+      const failure = { asIs: name === asked, hErrno }
+      const left = message === undefined && !failure.asIs ? others.filter(o => o === asked) : others
+      if (left.length === 0) told(message, verdict([...failures, failure]), now)
+      else this.queryNext(asked, left, klass, type, [...failures, failure], now, told)
     })
   }
 
@@ -238,9 +240,19 @@ function failureOf(found: readonly M.Found[]): number {
   return found.some(({ status }) => status !== 'no-name') ? NO_DATA : HOST_NOT_FOUND
 }
 
-/** Of names that were tried one after the other: a name that is there counts for more than one that is not. */
-const worst = (failures: readonly number[]): number =>
-  [NO_DATA, TRY_AGAIN].find(failure => failures.includes(failure)) ?? HOST_NOT_FOUND
+interface Failure {
+  /** The name was asked for as it is. */
+  readonly asIs: boolean
+  readonly hErrno: number
+}
+
+/** Of names tried one after the other (res_search(3)): what the name as it is met with, if that came first. */
+function verdict(failures: readonly Failure[]): number {
+  const [first] = failures
+  if (first.asIs) return first.hErrno
+  const has = (hErrno: number) => failures.some(failure => failure.hErrno === hErrno)
+  return [NO_DATA, TRY_AGAIN, NO_RECOVERY].find(has) ?? HOST_NOT_FOUND
+}
 
 function rawFailure(message: Uint8Array): number {
   switch (M.rcode(message)) {

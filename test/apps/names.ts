@@ -1,0 +1,172 @@
+// Names: libc's functions in programs of ours, answered by a dnsmasq on the network; and the files that programs with
+// resolvers of their own read.
+import t, { type Test } from 'tap'
+
+import { iothRun, runtime } from '../helpers/ioth-run.ts'
+import { dissect, Lab } from '../helpers/lab.ts'
+import { noTaps } from '../helpers/netns.ts'
+
+const skip = noTaps ?? false
+t.jobs = 4
+
+/** More than a datagram without EDNS0 carries. */
+const MANY = Array.from({ length: 60 }, (_, i) => `--host-record=many.lab,10.7.1.${i + 1}`)
+const RECORDS = [
+  '--host-record=web.lab,10.7.0.8,2001:db8::8',
+  '--host-record=four.lab,10.7.0.4',
+  '--cname=www.lab,alias.lab',
+  '--cname=alias.lab,web.lab',
+  '--txt-record=text.lab,hello',
+  '--local=/lab/',
+  '--host-record=bare,10.7.0.77',
+  '--ptr-record=9.0.7.10.in-addr.arpa,nine.lab',
+  '--local=/in-addr.arpa/',
+  '--local=/ip6.arpa/',
+  ...MANY,
+]
+
+/** A network with a name server, and what a command of ours on it prints. */
+async function lab(t: Test) {
+  const lab = await Lab.open(t, '10.7.0.1/24', '2001:db8::1/64')
+  const server = await lab.dnsmasq('--log-queries', ...RECORDS)
+  const run = async (command: string, ...options: string[]) => {
+    const { program, capture } = lab.run(
+      ...['--ip', '10.7.0.5/24', '--search', 'lab', ...options, '--dns', '10.7.0.1'],
+      ...['sh', '-c', command],
+    )
+    const end = await program.ends(30_000)
+    return { ...end, capture }
+  }
+  return { lab, server, run }
+}
+
+/** What the kernel's host prints for the same command, with the same name server. */
+function onHost(lab: Lab, command: string): Promise<string> {
+  const conf = lab.write('resolv.conf', 'nameserver 10.7.0.1\nsearch lab\n')
+  const hosts = lab.write(
+    'hosts',
+    '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n',
+  )
+  const mounts = `mount --bind ${conf} /etc/resolv.conf && mount --bind ${hosts} /etc/hosts`
+  return lab.host.run('unshare', '-m', 'sh', '-c', `${mounts} && { ${command}; }`)
+}
+
+const BY_PYTHON = `
+import ctypes, socket as s
+def say(f, *args):
+    try: print(f(*args))
+    except OSError as e: print(e)
+names = "web.lab web www.lab four.lab many.lab nosuch.lab text.lab bare broken..lab a_b.lab".split()
+names += ["web.lab.", "x" * 64 + ".lab", "localhost", "a.localhost", "10.7.0.4", "2001:db8::8", ""]
+for name in names:
+    for family in s.AF_UNSPEC, s.AF_INET, s.AF_INET6:
+        for flags in 0, 0 if name == "many.lab" else s.AI_CANONNAME, s.AI_V4MAPPED, s.AI_V4MAPPED | s.AI_ALL, s.AI_ADDRCONFIG:
+            say(lambda: [name, family, flags, sorted(s.getaddrinfo(name, 80, family, s.SOCK_STREAM, 0, flags))])
+    if name == "many.lab": continue
+    say(s.gethostbyname, name)
+    say(s.gethostbyname_ex, name)
+for address in "10.7.0.9 10.7.0.8 2001:db8::8 10.7.0.200 2001:db8::9 127.0.0.1 ::1 ::ffff:10.7.0.9".split():
+    say(s.gethostbyaddr, address)
+    for flags in 0, s.NI_NAMEREQD, s.NI_NUMERICHOST, s.NI_NOFQDN:
+        say(s.getnameinfo, (address, 80), flags)
+libc = ctypes.CDLL(None)
+buf = ctypes.create_string_buffer(4096)
+where = libc.__h_errno_location
+where.restype = ctypes.POINTER(ctypes.c_int)
+def query(f, *args):
+    n = f(*args, buf, len(buf))
+    print(args, n, buf.raw[2:max(n, 2)], where().contents.value if n < 0 else 0)
+for f in libc.res_query, libc.__res_query, libc.res_search, libc.__res_search:
+    for name in b"text.lab", b"text", b"web.lab", b"nosuch.lab", b"many.lab":
+        query(f, name, 1, 16)
+query(libc.res_querydomain, b"text", b"lab", 1, 16)
+n = libc.res_mkquery(0, b"text.lab", 1, 16, None, 0, None, buf, len(buf))
+asked = buf.raw[:n]
+n = libc.res_send(asked, n, buf, len(buf))
+print(n, buf.raw[:2] == asked[:2], buf.raw[2:n])
+`
+
+t.test('libc’s functions answer as on a host of the kernel’s', { skip }, async t => {
+  const { lab: network, run } = await lab(t)
+  const script = network.write('names.py', BY_PYTHON)
+  const commands = [
+    `python3 ${script}`,
+    ...['ahosts', 'ahostsv4', 'ahostsv6', 'hosts'].flatMap(database =>
+      ['web.lab', 'web', 'www.lab', 'four', 'nosuch', '10.7.0.9', 'localhost'].map(
+        // glibc gives 127.0.0.1 twice: once as the IPv4 address of "::1 localhost".
+        name =>
+          database === 'ahostsv4' && name === 'localhost'
+            ? ''
+            : `getent ${database} ${name}; echo $?`,
+      ),
+    ),
+    'getent ahosts many.lab | cut -d " " -f 1 | sort',
+  ]
+  const ours = await run(commands.join('\n'), '--ip', '2001:db8::5/64')
+  t.equal(ours.status, 0)
+  const theirs = await onHost(network, commands.join('\n'))
+  t.ok(theirs.split('\n').length > 300)
+  t.strictSame(ours.stdout.split('\n'), theirs.split('\n'))
+  const { wrong, lines } = dissect(ours.capture, 'dns && tcp', 'dns.id')
+  t.equal(wrong, '')
+  t.ok(lines.length > 0, 'many.lab was asked for over TCP')
+})
+
+/** Runs python with `text`, and how long it took to be answered. */
+const python = (text: string) => `python3 -c '${text}'`
+const GAI = `
+import socket, time
+def ask(name):
+    began = time.monotonic()
+    try: answer = sorted({a[4][0] for a in socket.getaddrinfo(name, None)})
+    except socket.gaierror as e: answer = e.errno
+    return answer, time.monotonic() - began
+`
+
+t.test('without a name server names fail at once, and the hosts file answers', async t => {
+  const env = runtime(t)
+  const { stdout, stderr, status } = await iothRun(
+    [
+      ...['--ip', '10.7.0.5', '--name', 'me.lab', 'python3', '-c'],
+      `${GAI}
+for name in "nosuch.lab", "localhost", "x.localhost", "me.lab", "me":
+    answer, took = ask(name)
+    print(name, answer, took < 1)
+print(socket.gethostname(), socket.getfqdn(), socket.gethostbyaddr("10.7.0.5"))`,
+    ],
+    { env },
+  )
+  t.match({ status, stderr }, { status: 0, stderr: '' })
+  t.strictSame(stdout.split('\n'), [
+    'nosuch.lab -3 True',
+    "localhost ['127.0.0.1', '::1'] True",
+    "x.localhost ['127.0.0.1', '::1'] True",
+    "me.lab ['10.7.0.5'] True",
+    "me ['10.7.0.5'] True",
+    "me.lab me.lab ('me.lab', ['me'], ['10.7.0.5'])",
+    '',
+  ])
+})
+
+t.test('a silent server is given up, and what is known is not asked again', { skip }, async t => {
+  const { run } = await lab(t)
+  const { stdout } = await run(
+    python(`${GAI}
+for name in "web.lab", "web.lab":
+    answer, took = ask(name)
+    print(answer, took > 0.5)`),
+    ...['--dns', '10.7.0.99', '--dns-option', 'timeout:1'],
+  )
+  t.equal(stdout, "['10.7.0.8', '2001:db8::8'] True\n['10.7.0.8', '2001:db8::8'] False\n")
+})
+
+t.test('curl finds a server of ours by its name', { skip }, async t => {
+  const { lab: network, run } = await lab(t)
+  const server = network.run('--ip', '10.7.0.4/24', 'python3', '-u', '-m', 'http.server', '80')
+  await network.obtained(server.program)
+  await server.program.says(/Serving HTTP/)
+  const { stdout } = await run(
+    'curl -s -o /dev/null -w "%{http_code} %{remote_ip}\n" http://four.lab/',
+  )
+  t.equal(stdout, '200 10.7.0.4\n')
+})
