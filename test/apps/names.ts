@@ -28,7 +28,7 @@ const RECORDS = [
 /** A network with a name server, and what a command of ours on it prints. */
 async function lab(t: Test) {
   const lab = await Lab.open(t, '10.7.0.1/24', '2001:db8::1/64')
-  const server = await lab.dnsmasq('--log-queries', ...RECORDS)
+  const server = await lab.dnsmasq('--log-queries', '--local-ttl=60', ...RECORDS)
   const run = async (command: string, ...options: string[]) => {
     const { program, capture } = lab.run(
       ...['--ip', '10.7.0.5/24', '--search', 'lab', ...options, '--dns', '10.7.0.1'],
