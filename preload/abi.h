@@ -29,9 +29,10 @@
  * ioth/STACK/RECORD.GENERATION  the program's end of a socket it made; the server's end of one it
  *                               delivers to accept()
  * ioth/STACK/conn               SOCK_STREAM listener: a program's end connects here
+ * ioth/STACK/msg                SOCK_SEQPACKET listener: the same for message sockets
  * ioth/STACK/kick               SOCK_DGRAM: one byte wakes the stack thread
  * ioth/STACK/ctl                SOCK_SEQPACKET: attach
- * The last three also stand as paths conn, kick, ctl in the stack's directory (IOTH_DIR). */
+ * The last four also stand as paths conn, msg, kick, ctl in the stack's directory (IOTH_DIR). */
 #define ABI_NAME_PREFIX "ioth/"
 
 /* ---- environment of the program ---------------------------------------------------------------- */
@@ -49,7 +50,8 @@ struct region {
 	uint32_t version;
 	uint32_t state; /* enum server_state; the undertaker writes SERVER_DEAD */
 	uint32_t plug;  /* 1-byte messages that take POLLOUT away, the canary among them; 0: native only */
-	uint32_t reserved[12];
+	uint32_t world; /* another number: what a message socket was told of a destination may be wrong */
+	uint32_t reserved[11];
 	/* 64: the stack thread sets it before it sleeps; whoever swaps 1 to 0 kicks. */
 	uint32_t asleep;
 	uint32_t pad0[15];
@@ -106,6 +108,11 @@ enum call_op {
 	OP_NATIVE = 10,     /* go native; arg0: messages (canary, plug) to throw away before text */
 	OP_DISCONNECT = 11, /* connect() to AF_UNSPEC */
 	OP_OUTQ = 12,       /* result: bytes in the send queue not acknowledged; arg0 out: not sent */
+	/* message sockets; data, in or out: struct abi_message */
+	OP_MESSAGE_CHECK = 13, /* arg0 bytes of text: what send(2) would say */
+	OP_MESSAGE_ERROR = 14, /* takes the oldest of the error queue; data: head, then the text quoted */
+	OP_MESSAGE_NAME = 15,  /* bare: the head of the message that lies in the socket; -EAGAIN: none */
+	OP_MESSAGE_HOLD = 16,  /* sends nothing more until OP_NATIVE */
 	OP_URGENT = 17,     /* arg0 enum urgent_call; arg1 the byte to send. result: 0, the byte */
 	/* About no socket. Result: the length of the answer, whose beginning is data; arg0 out: where it
 	 * is longer, its number for OP_REST. */
@@ -207,7 +214,10 @@ struct record {
 	uint32_t protocol;
 	uint32_t listener; /* for a delivered one: the listener's record */
 	uint32_t linger;   /* 0: off, or 0 seconds; else SO_LINGER's seconds: close() waits */
-	uint32_t pad0[8];
+	uint32_t cookie[4]; /* message sockets: a head begins with it */
+	uint32_t checked;  /* message sockets, as region's world, for this one */
+	uint32_t errors;   /* message sockets: how many wait in the error queue */
+	uint32_t pad0[2];
 	/* 64: names, the server's */
 	struct abi_addr local;
 	struct abi_addr peer;
@@ -218,7 +228,8 @@ struct record {
 	uint32_t plugged; /* the program sets it when plug - 1 messages lie in the socket; the server clears it */
 	uint32_t mode;    /* enum record_mode; changes to native once, under both locks */
 	uint32_t closing; /* a hint: some copy of the socket of this generation was closed, probe */
-	uint32_t accepted; /* the acceptor sent its canary; before that the server sends no token */
+	uint32_t accepted; /* the acceptor sent its canary; before that the server sends no token.
+			    * Messages: the shim reads, also in native mode */
 	uint32_t more;    /* the last write said MSG_MORE: a short segment may wait for the next */
 	uint32_t contended; /* shim only: a non-blocking writer left before a held lock, owe it an OUT edge */
 	uint32_t told;      /* shim only: connect() has reported how it went */
@@ -247,6 +258,7 @@ struct record {
 };
 static_assert(sizeof(struct record) == 512, "struct record");
 static_assert(offsetof(struct record, local) == 64 && offsetof(struct record, peer) == 88, "names");
+static_assert(offsetof(struct record, cookie) == 32, "cookie");
 static_assert(offsetof(struct record, wlock) == 128, "writer's line");
 static_assert(offsetof(struct record, named) == 164, "named");
 static_assert(offsetof(struct record, rx_head) == 192, "reader's line");
@@ -254,6 +266,32 @@ static_assert(offsetof(struct record, rx_tail) == 256, "receive ring");
 static_assert(offsetof(struct record, tx_head) == 320, "send ring");
 static_assert(sizeof(struct abi_addr) == 24, "struct abi_addr");
 static_assert(ABI_RECORDS_OFFSET + ABI_RECORDS * 512u <= ABI_CHUNKS_OFFSET, "records");
+
+/* ---- messages ------------------------------------------------------------------------------------
+ * UDP, raw, ping, packet and netlink sockets are message sockets: each datagram is one message on a
+ * SOCK_SEQPACKET, a head and the text behind it. The program's heads begin with the record's cookie,
+ * so a message without one is what a program without the shim sent: text for the peer. To a socket in
+ * native mode the server sends bare text, one at a time, and OP_MESSAGE_NAME tells its head. */
+enum message_kind {
+	MESSAGE_DATA = 0,
+	MESSAGE_ERROR = 1,    /* to the program: so_error or the error queue has something; no text */
+	MESSAGE_RETURNED = 2, /* to the server: on the way to native mode, not read by anyone */
+};
+
+#define ABI_MESSAGE_NAME    32u
+#define ABI_MESSAGE_CONTROL 256u
+#define ABI_MESSAGE_TEXT    65535u /* the most that one carries */
+
+struct abi_message {
+	uint32_t cookie[4];
+	uint32_t kind;
+	uint32_t flags; /* MSG_*: the sender's, or what recvmsg() adds to msg_flags */
+	uint32_t name_len;
+	uint32_t control_len;
+	uint8_t name[ABI_MESSAGE_NAME];       /* a sockaddr */
+	uint8_t control[ABI_MESSAGE_CONTROL]; /* cmsghdrs as the program wrote them, or is to see them */
+};
+static_assert(sizeof(struct abi_message) == 320, "struct abi_message");
 
 /* ---- what a virtual socket is to the kernel ----------------------------------------------------
  * SOCK_STREAM: unconnected, bound to its name. Everything else (UDP, raw, ping, netlink) is a

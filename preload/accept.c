@@ -7,6 +7,7 @@
 #include "ioth.h"
 
 #include <netinet/in.h>
+
 #include <sys/un.h>
 
 /* Takes the connection that `peer` names. False: it is none of the server's. */
@@ -71,7 +72,7 @@ static int take_next(int fd, const struct sock *s, int flags, struct sock *accep
 int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	struct sock accepted;
-	int got = take_next(fd, s, flags, &accepted);
+	int got = sock_is_message(s) ? -EOPNOTSUPP : take_next(fd, s, flags, &accepted);
 	int r;
 
 	if (got < 0)
@@ -93,21 +94,6 @@ int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *
 	if (addr)
 		addr_to_sockaddr(&accepted.rec->peer, addr, len);
 	return got;
-}
-
-/** As much of the address as fits, and its whole length. */
-void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t *len)
-{
-	struct sockaddr_in6 v6 = {
-	    .sin6_family = AF_INET6, .sin6_port = a->port, .sin6_scope_id = a->scope_id};
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = a->port};
-	const void *from = a->family == AF_INET6 ? (void *)&v6 : (void *)&v4;
-	socklen_t whole = a->family == AF_INET6 ? sizeof(v6) : sizeof(v4);
-
-	memcpy(&v6.sin6_addr, a->addr, sizeof(v6.sin6_addr));
-	memcpy(&v4.sin_addr, a->addr, sizeof(v4.sin_addr));
-	memcpy(out, from, *len < whole ? *len : whole);
-	*len = whole;
 }
 
 static int accept_any(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)

@@ -23,7 +23,7 @@ void sock_closed(const struct sock *s)
 	struct request r = {
 	    .op = OP_WAIT, .record = s->index, .generation = s->generation, .interruptible = true};
 
-	if (in_vfork_child() ||
+	if (in_vfork_child() || sock_is_message(s) ||
 	    __atomic_load_n(&rec->generation, __ATOMIC_ACQUIRE) != s->generation)
 		return;
 	if (state != RECORD_CONNECTED || ended) {

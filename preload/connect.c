@@ -13,16 +13,16 @@
 
 #define BACKLOG_FULL_MS 5000 /* the server accepts in each turn: longer, and it is not well */
 
-/* The server's listener may be full for a moment. */
-static int connect_unix(int fd)
+/** Connects to the server's listener, which may be full for a moment. */
+int sock_join_server(int fd, const char *listener)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	int r = service_connect(fd, "conn");
+	int r = service_connect(fd, listener);
 
 	for (int i = 0; i < BACKLOG_FULL_MS && r == -EAGAIN && !server_dead(); i++) {
 		server_wake();
 		raw(SYS_nanosleep, &pause, NULL);
-		r = service_connect(fd, "conn");
+		r = service_connect(fd, listener);
 	}
 	return r;
 }
@@ -31,7 +31,7 @@ static int connect_unix(int fd)
 static int join(int fd, const struct sock *s, bool connecting)
 {
 	struct record *rec = s->rec;
-	int r = connect_unix(fd);
+	int r = sock_join_server(fd, "conn");
 
 	if (r < 0) {
 		ctl_simple(s, OP_DISCONNECT, 0, 0);
@@ -117,6 +117,18 @@ static int disconnect(int fd, struct sock *s)
 	return r == 0 && used ? sock_renew(fd, s) : r;
 }
 
+/* Whom datagrams go to: to the kernel nothing changes. */
+static int connect_message(const struct sock *s, const struct sockaddr *addr, socklen_t len)
+{
+	struct request r = {.op = OP_CONNECT,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .in = addr,
+			    .in_len = len};
+
+	return ctl_call(&r);
+}
+
 /** connect(), states in the order in which Linux asks. MSG_FASTOPEN and MSG_DONTWAIT as in send().
  */
 int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, socklen_t len,
@@ -127,6 +139,8 @@ int sock_connect(int fd, const struct sock *sock, const struct sockaddr *addr, s
 
 	if (r < 0)
 		return r;
+	if (sock_is_message(&s))
+		return connect_message(&s, addr, len);
 	if (addr->sa_family == AF_UNSPEC)
 		return disconnect(fd, &s);
 	switch (__atomic_load_n(&s.rec->state, __ATOMIC_ACQUIRE)) {

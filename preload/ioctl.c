@@ -23,6 +23,11 @@ static int bytes_to_read(int fd, const struct sock *s, int *arg)
 {
 	if (listening(s))
 		return -EINVAL;
+	if (sock_is_message(s)) {
+		int n = message_waiting(fd, s);
+
+		return n < 0 ? n : give(n, arg);
+	}
 	if (sock_is_native(s))
 		return libc.ioctl(fd, FIONREAD, arg) < 0 ? -errno : 0;
 	return give((int)ring_until_mark(s), arg);

@@ -189,6 +189,17 @@ void native_buffer(int fd);
 /* SO_RCVLOWAT and SO_OOBINLINE are then the kernel's, too. */
 void native_options(int fd, const struct sock *s);
 
+/* ---- message.c: datagrams, each a message on the AF_UNIX socket --------------------------------------------- */
+static inline bool sock_is_message(const struct sock *s)
+{
+	return s->rec->type != SOCK_STREAM;
+}
+ssize_t message_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags);
+ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags);
+int message_waiting(int fd, const struct sock *s);
+int message_shutdown(int fd, const struct sock *s, int how);
+int message_switch_over(int fd, const struct sock *s);
+
 /* ---- one operation per file: socket.c bind.c connect.c listen.c accept.c send.c recv.c shutdown.c close.c ---- */
 int sock_open(int family, int type, int protocol, const struct sock *old, struct sock *s);
 int sock_accept(int fd, const struct sock *s, struct sockaddr *addr, socklen_t *len, int flags);
@@ -202,6 +213,7 @@ int sock_renew(int fd, struct sock *s);
 int sock_unused(int fd, struct sock *s); /* the same, if it is needed before connect() or listen() */
 /* After a copy was closed: tells the server what the kernel does not. */
 void sock_closed(const struct sock *s);
+int sock_join_server(int fd, const char *listener);
 bool fd_nonblocking(int fd);
 void copy_timeouts(int from, int to);
 /* An address as the kernel takes it: 0, or -EINVAL, -EFAULT. */
@@ -216,6 +228,7 @@ int wait_readable(int fd, const struct sock *s, int flags);
 int broken_pipe(int flags);
 /* The same, after the connection's own error if that has not been told yet. */
 int sock_broken(const struct sock *s, int flags);
+socklen_t name_length(int family);
 void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t *len);
 
 /* ---- dup.c, creators.c: numbers that come and go ------------------------------------------------------------ */

@@ -5,7 +5,7 @@
 
 static int sock_listen(int fd, struct sock *s, int backlog)
 {
-	long r = sock_unused(fd, s);
+	long r = sock_is_message(s) ? -EOPNOTSUPP : sock_unused(fd, s);
 
 	if (r == 0)
 		r = raw(SYS_listen, fd, backlog);

@@ -2,7 +2,42 @@
  * names that the AF_UNIX socket has. */
 #include "ioth.h"
 
+#include <linux/netlink.h>
 #include <netinet/in.h>
+#include <netpacket/packet.h>
+
+/** How long a name of this family is, as the kernel gives it. */
+socklen_t name_length(int family)
+{
+	switch (family) {
+	case AF_INET6:
+		return sizeof(struct sockaddr_in6);
+	case AF_NETLINK:
+		return sizeof(struct sockaddr_nl);
+	case AF_PACKET:
+		return offsetof(struct sockaddr_ll, sll_addr) + 6;
+	default:
+		return sizeof(struct sockaddr_in);
+	}
+}
+
+/** As much of the address as fits, and its whole length. Of other families it is in the record as
+ * it is. */
+void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t *len)
+{
+	struct sockaddr_in6 v6 = {
+	    .sin6_family = AF_INET6, .sin6_port = a->port, .sin6_scope_id = a->scope_id};
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = a->port};
+	const void *from = a->family == AF_INET6  ? (const void *)&v6
+			   : a->family == AF_INET ? (const void *)&v4
+						  : (const void *)a;
+	socklen_t whole = name_length(a->family);
+
+	memcpy(&v6.sin6_addr, a->addr, sizeof(v6.sin6_addr));
+	memcpy(&v4.sin_addr, a->addr, sizeof(v4.sin_addr));
+	memcpy(out, from, *len < whole ? *len : whole);
+	*len = whole;
+}
 
 /* Lets the kernel write the beginning of its own name there first, exactly as far as ours will
  * reach: a bad pointer or length fails as it should. */
@@ -27,9 +62,7 @@ static int give_name(int fd, const struct abi_addr *name, const struct record *r
 
 	if (a.family == AF_UNSPEC) /* not bound yet: the unspecified address */
 		a.family = rec->family;
-	r = kernel_accepts(fd, addr, len,
-			   a.family == AF_INET6 ? sizeof(struct sockaddr_in6)
-						: sizeof(struct sockaddr_in));
+	r = kernel_accepts(fd, addr, len, name_length(a.family));
 	if (r < 0)
 		return r;
 	errno = saved;

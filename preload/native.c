@@ -94,7 +94,7 @@ int sock_go_native(int fd, const struct sock *s)
 	int r;
 
 	if (sock_is_native(s)) {
-		if (connected(s))
+		if (connected(s) && !sock_is_message(s))
 			native_buffer(fd);
 		return 0;
 	}
@@ -106,7 +106,7 @@ int sock_go_native(int fd, const struct sock *s)
 	if (r < 0)
 		goto unlock;
 	if (!sock_is_native(s))
-		r = switch_over(fd, s);
+		r = sock_is_message(s) ? message_switch_over(fd, s) : switch_over(fd, s);
 	lock_drop(&rec->rlock);
 unlock:
 	lock_drop(&rec->wlock);

@@ -144,12 +144,15 @@ static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, in
 	}
 }
 
-/** recvmsg(): TCP has no address to tell and no control data. */
+/** recvmsg(): messages have an address and control data, TCP has no address to tell and no control
+ * data. */
 ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags)
 {
 	size_t len;
 	ssize_t r;
 
+	if (sock_is_message(s))
+		return message_recvmsg(fd, s, msg, flags);
 	if (unwritable(msg, sizeof(*msg)))
 		return -EFAULT;
 	if (msg->msg_iovlen > IOV_MOST)
@@ -171,12 +174,20 @@ ssize_t sock_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int flags
 static ssize_t receive_vector(int fd, const struct sock *s, const struct iovec *iov, int n,
 			      bool file, int flags)
 {
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
 	int saved = errno;
 	size_t len;
 	ssize_t r;
 
 	if (n < 0 || n > IOV_MOST)
 		return retl(-EINVAL);
+	if (sock_is_message(s)) {
+		r = file ? iov_check(iov, (size_t)n, &len) : 0;
+		if (r == 0 && (!file || len > 0))
+			r = message_recvmsg(fd, s, &msg, flags);
+		errno = saved;
+		return retl(r);
+	}
 	/* Where text is thrown away there need not be room for it. */
 	r = flags & MSG_TRUNC ? 0 : iov_check_room(iov, (size_t)n, &len);
 	if (flags & MSG_TRUNC)
@@ -269,8 +280,22 @@ EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t space, int flags)
 static ssize_t receive_from(int fd, const struct sock *s, void *buf, size_t n, int flags,
 			    struct sockaddr *addr, socklen_t *len)
 {
-	ssize_t r = receive_bytes(fd, s, buf, n, false, flags);
+	struct iovec iov = {buf, n};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = addr};
+	int saved = errno;
+	ssize_t r;
 
+	if (sock_is_message(s)) {
+		if (addr && bad_pointer(len))
+			return retl(-EFAULT);
+		msg.msg_namelen = addr ? *len : 0;
+		r = (ssize_t)n < 0 ? -EFAULT : message_recvmsg(fd, s, &msg, flags);
+		if (r >= 0 && addr)
+			*len = msg.msg_namelen;
+		errno = saved;
+		return retl(r);
+	}
+	r = receive_bytes(fd, s, buf, n, false, flags);
 	if (r < 0 || !addr)
 		return r;
 	if (unwritable(len, sizeof(*len)))
@@ -337,7 +362,7 @@ static int receive_messages(int fd, const struct sock *s, struct mmsghdr *messag
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
 		left = timeout ? end - now_ns() : 0;
-		if (r == 0)
+		if (r == 0 && !sock_is_message(s))
 			break; /* the end of a stream would be read n times */
 	}
 	if (timeout) {

@@ -127,6 +127,8 @@ ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int
 	size_t len;
 	int r;
 
+	if (sock_is_message(s))
+		return message_sendmsg(fd, s, msg, flags);
 	if (unreadable(msg, sizeof(*msg)))
 		return -EFAULT;
 	if (msg->msg_iovlen > IOV_MOST)
@@ -142,12 +144,18 @@ ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int
 
 static ssize_t send_vector(int fd, const struct sock *s, const struct iovec *iov, int n, int flags)
 {
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
 	int saved = errno;
 	size_t len;
 	ssize_t r;
 
 	if (n < 0 || n > IOV_MOST)
 		return retl(-EINVAL);
+	if (sock_is_message(s)) {
+		r = message_sendmsg(fd, s, &msg, flags);
+		errno = saved;
+		return retl(r);
+	}
 	r = iov_check(iov, (size_t)n, &len);
 	if (r == 0)
 		r = transmit_to(fd, s, NULL, 0, iov, n, len, flags);
@@ -225,7 +233,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCK
 		return retl(-EINVAL);
 	if (addr.__sockaddr__ && unreadable(addr.__sockaddr__, len))
 		return retl(-EFAULT);
-	if (flags & MSG_FASTOPEN) {
+	if (flags & MSG_FASTOPEN || sock_is_message(&s)) {
 		struct iovec iov = {(void *)buf, n};
 		struct msghdr msg = {.msg_name = (void *)addr.__sockaddr__,
 				     .msg_namelen = len,

@@ -83,6 +83,29 @@ static ssize_t send_from(int fd, const struct sock *s, struct source *file, size
 	return n == -EPIPE ? sock_broken(s, 0) : n;
 }
 
+/* What the file has there becomes one datagram, as it does in Linux. */
+static ssize_t send_datagram(int fd, const struct sock *s, struct source *file, size_t count)
+{
+	uint8_t text[4096];
+	struct iovec iov = {text, sizeof(text)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n = 0;
+	size_t done;
+
+	for (done = 0; done < count; done += (size_t)n) {
+		size_t left = count - done;
+
+		n = read_into(text, left < sizeof(text) ? left : sizeof(text), file);
+		if (n <= 0)
+			break;
+		iov.iov_len = (size_t)n;
+		n = message_sendmsg(fd, s, &msg, left > (size_t)n ? MSG_MORE : 0);
+		if (n < 0)
+			break;
+	}
+	return done > 0 ? (ssize_t)done : n;
+}
+
 EXPORT ssize_t sendfile64(int out_fd, int in_fd, off64_t *offset, size_t count)
 {
 	struct source file;
@@ -95,7 +118,8 @@ EXPORT ssize_t sendfile64(int out_fd, int in_fd, off64_t *offset, size_t count)
 	n = open_source(&file, in_fd, offset, count);
 	if (n < 0)
 		return retl(n);
-	n = send_from(out_fd, &s, &file, count < RW_MAX ? count : RW_MAX);
+	n = sock_is_message(&s) ? send_datagram(out_fd, &s, &file, count)
+				: send_from(out_fd, &s, &file, count < RW_MAX ? count : RW_MAX);
 	if (n < 0)
 		return retl(n);
 	if (offset)

@@ -23,6 +23,8 @@ static int sock_shutdown(int fd, const struct sock *s, int how)
 
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return -EINVAL;
+	if (sock_is_message(s))
+		return message_shutdown(fd, s, how);
 	if (sock_is_native(s) && alive(s))
 		return shutdown_natively(fd, s, how);
 	r = ctl_simple(s, OP_SHUTDOWN, how, 0);

@@ -9,13 +9,15 @@
 #define NETLINK_ROUTE 0
 #define PROTOCOL_MAX  263 /* IPPROTO_MAX of Linux 6 */
 
-/* The AF_UNIX socket of a record, of the least send buffer that there is: a few one-byte messages
- * make it unwritable. That has to be before anybody can see the socket, later it would be an edge.
+/* The AF_UNIX socket of a record; a message socket's is connected to the server, a stream's is of
+ * the least send buffer that there is: a few one-byte messages make it unwritable. That has to be
+ * before anybody can see the socket, later it would be an edge.
  */
 static int unix_socket(const struct sock *s, int type)
 {
 	struct sockaddr_un un;
 	socklen_t len = record_name(&un, s->index, s->generation);
+	bool stream = ABI_UNIX_TYPE(type & ~TYPE_FLAGS) == SOCK_STREAM;
 	int least = 1;
 	int fd = (int)raw(SYS_socket, AF_UNIX,
 			  ABI_UNIX_TYPE(type & ~TYPE_FLAGS) | (type & TYPE_FLAGS), 0);
@@ -23,8 +25,11 @@ static int unix_socket(const struct sock *s, int type)
 
 	if (fd < 0)
 		return fd;
-	raw(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	if (stream)
+		raw(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	r = raw(SYS_bind, fd, &un, len);
+	if (r == 0 && !stream)
+		r = sock_join_server(fd, "msg");
 	if (r == 0) {
 		__atomic_store_n(&s->rec->named, 1, __ATOMIC_SEQ_CST);
 		return fd;
@@ -131,7 +136,7 @@ static int open_virtual(int family, int type, int protocol)
 		return -EAFNOSUPPORT;
 	if ((type & 0xf) >= SOCK_MAX)
 		return -EINVAL;
-	if (family != AF_INET && family != AF_INET6)
+	if (family != AF_INET && family != AF_INET6 && family != AF_PACKET && family != AF_NETLINK)
 		return -EAFNOSUPPORT;
 	if (protocol < 0 || protocol >= PROTOCOL_MAX)
 		return -EINVAL;

@@ -170,6 +170,8 @@ EXPORT ssize_t splice(int fd_in, off64_t *off_in, int fd_out, off64_t *off_out, 
 	int saved = errno;
 	ssize_t n;
 
+	if ((from && sock_is_message(&in)) || (to && sock_is_message(&out)))
+		return retl(-EINVAL);
 	if (from == to || off_in || off_out || len == 0 || (flags & ~(unsigned int)FLAGS) ||
 	    !is_pipe(pipe.fd, from ? O_WRONLY : O_RDONLY)) {
 		errno = saved;

@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 /* What a stack server leaves in its directory. */
-static const char *const files[] = {"ctl", "conn", "kick", "log", "pid", "lock"};
+static const char *const files[] = {"ctl", "conn", "msg", "kick", "log", "pid", "lock"};
 
 /* A thread that had claimed a call block when the server died may post it a little later; it looks
  * at the state once more before it sleeps. The second pass is for one that looked just before. */

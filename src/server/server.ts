@@ -150,7 +150,10 @@ export class Server {
       tokenSize: kernel.tokenSize,
       epoll: libc.epollCreate(),
       bell: this.#bell,
-      connListeners: this.#listen(libc.SOCK_STREAM, 'conn', 4096),
+      connListeners: [
+        ...this.#listen(libc.SOCK_STREAM, 'conn', 4096),
+        ...this.#listen(libc.SOCK_SEQPACKET, 'msg', 4096),
+      ],
       kicks: this.#listen(libc.SOCK_DGRAM, 'kick', 0),
       mac: options.mac,
       settings: options.settings,

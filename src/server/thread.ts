@@ -43,6 +43,7 @@ class StackThread {
   readonly #configuration: Configuration
   readonly #services: ProgramServices
   readonly #now = threadClock()
+  readonly #random = randomWords(fillRandom)
   readonly #frames = {
     frameArrives: (
       bytes: Uint8Array,
@@ -77,6 +78,7 @@ class StackThread {
       plug: data.plug,
       tokenSize: data.tokenSize,
       epoll: data.epoll,
+      random: this.#random,
       makeStack: user =>
         new Stack({
           mac: parseMac(data.mac)!,
@@ -90,7 +92,7 @@ class StackThread {
     const { settings, secret, identity } = data
     // A thread that goes on with another's connections has their addresses, too.
     const asks = data.fresh && data.strangers
-    const setup = { settings, secret, identity, asks, random: randomWords(fillRandom) }
+    const setup = { settings, secret, identity, asks, random: this.#random }
     this.#configuration = new Configuration(this.#stack, setup, this.#now(), data.configuration)
     this.#services = new ProgramServices(
       this.#stack,

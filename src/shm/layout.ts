@@ -17,6 +17,7 @@ export const REGION = {
   version: 4,
   state: 8,
   plug: 12,
+  world: 16,
   asleep: 64,
   work_top: 128,
   work_summary: 192,
@@ -63,6 +64,10 @@ export const OP_WAIT = 9
 export const OP_NATIVE = 10
 export const OP_DISCONNECT = 11
 export const OP_OUTQ = 12
+export const OP_MESSAGE_CHECK = 13
+export const OP_MESSAGE_ERROR = 14
+export const OP_MESSAGE_NAME = 15
+export const OP_MESSAGE_HOLD = 16
 export const OP_URGENT = 17
 export const OP_REST = 32
 export const OP_SHOW = 33
@@ -101,6 +106,9 @@ export const RECORD = {
   protocol: 20,
   listener: 24,
   linger: 28,
+  cookie: 32,
+  checked: 48,
+  errors: 52,
   local: 64,
   peer: 88,
   wlock: 128,
@@ -162,6 +170,24 @@ export const LOCK_SERVER = 0x7ff80000
 /** struct abi_addr */
 export const ADDR = { family: 0, port: 2, scope_id: 4, addr: 8 } as const
 export const ADDR_SIZE = 24
+
+/** struct abi_message: what stands before each message's text. */
+export const MESSAGE = {
+  cookie: 0,
+  kind: 16,
+  flags: 20,
+  name_len: 24,
+  control_len: 28,
+  name: 32,
+  control: 64,
+} as const
+export const MESSAGE_SIZE = 320
+export const ABI_MESSAGE_NAME = 32
+export const ABI_MESSAGE_CONTROL = 256
+export const ABI_MESSAGE_TEXT = 65535
+export const MESSAGE_DATA = 0
+export const MESSAGE_ERROR = 1
+export const MESSAGE_RETURNED = 2
 
 /** struct ctl_request, struct ctl_reply */
 export const CTL_REQUEST = { magic: 0, version: 4, op: 8, arg: 12, token: 16 } as const

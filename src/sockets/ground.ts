@@ -3,6 +3,7 @@ import type { Region } from '../shm/region.ts'
 import type { Chunks } from '../shm/chunks.ts'
 import type { Stack } from '../stack/stack.ts'
 import type { Calls } from './calls.ts'
+import type { Messages } from './messages/messages.ts'
 import type { SocketTable } from './table.ts'
 import type { Stream } from './stream.ts'
 import type { Names } from './names.ts'
@@ -14,8 +15,9 @@ export interface Ground {
   readonly calls: Calls
   readonly names: Names
   readonly stack: Stack
-  /** By record; a hole where the record is free. */
+  /** By record; a hole where the record is free, or a message socket's. */
   readonly streams: (Stream | undefined)[]
+  readonly messages: Messages
   /** By TCB: the record whose connection it is, -1. */
   readonly recordOf: Int32Array
   /** Streams with waits that end by themselves (linger). */
@@ -39,6 +41,8 @@ export interface Ground {
    * hold the port still live. True if it may be free now.
    */
   reclaimPort(port: number): boolean
+  /** 32 bits that cannot be guessed. */
+  random(): number
   /** The epoll set that the stack thread sleeps in. */
   readonly epoll: number
   /** 1-byte messages that take a program's POLLOUT away, the canary among them; 0: native mode only. */

@@ -1,6 +1,5 @@
 // The names of virtual sockets in the kernel's abstract namespace, and what they tell: a name that cannot be bound is
 // alive. A socket that failed to bind is as good as new, so one serves for all probes.
-import { EADDRINUSE } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { unixBind, unixSocket } from '../ffi/unix.ts'
 import { ABI_NAME_PREFIX, ABI_RECORDS } from '../shm/layout.ts'
@@ -8,7 +7,8 @@ import { ABI_NAME_PREFIX, ABI_RECORDS } from '../shm/layout.ts'
 export class Names {
   /** `@ioth/STACK/`: what all of them begin with. */
   readonly prefix: string
-  #spare = -1
+  /** By type of socket: a name of one type is free for another. */
+  readonly #spares = new Map<number, number>()
 
   constructor(stack: string) {
     this.prefix = `@${ABI_NAME_PREFIX}${stack}/`
@@ -27,15 +27,16 @@ export class Names {
     return record < ABI_RECORDS ? { record, generation: Number(match[2]) } : undefined
   }
 
-  /** Does anyone hold a socket of this name? What cannot be told counts as alive. */
-  alive(record: number, generation: number): boolean {
-    if (this.#spare < 0) this.#spare = unixSocket(libc.SOCK_STREAM)
-    if (this.#spare < 0) return true
-    const r = unixBind(this.#spare, this.of(record, generation))
-    if (r === -EADDRINUSE) return true
-    if (r < 0) return true
-    libc.close(this.#spare)
-    this.#spare = -1
+  /** Does anyone hold a socket of this type and name? What cannot be told counts as alive. */
+  alive(record: number, generation: number, type = libc.SOCK_STREAM): boolean {
+    const spare = this.#spares.get(type) ?? unixSocket(type)
+    if (spare < 0) return true
+    if (unixBind(spare, this.of(record, generation)) < 0) {
+      this.#spares.set(type, spare)
+      return true
+    }
+    libc.close(spare)
+    this.#spares.delete(type)
     return false
   }
 }

@@ -4,7 +4,9 @@ import { EAGAIN } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { HEAD_NATIVE_HIGH, MODE_NATIVE, RECORD } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
+import type { MessageSocket } from './messages/message-socket.ts'
 import { hasRoom, showEnd } from './readiness.ts'
+import type { SocketRecord } from './record.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -80,9 +82,11 @@ function remember(s: Stream): void {
 }
 
 /** The epoll subscription as the mode wants it; MOD also brings back edges that were missed. */
-export function watch(ground: Ground, s: Stream, operation: number): void {
-  libc.epollCtl(ground.epoll, operation, s.fd, s.native ? NATIVE_EVENTS : RING_EVENTS, epollData(s))
+export function watch(ground: Ground, s: Stream | MessageSocket, operation: number): void {
+  const carriesText = s.native || s.get(T.STATE) === T.MESSAGES
+  const events = carriesText ? NATIVE_EVENTS : RING_EVENTS
+  libc.epollCtl(ground.epoll, operation, s.fd, events, epollData(s))
 }
 
 /** A record's number and the low bits of its generation: an event of a socket long closed is not taken for a new one's. */
-export const epollData = (s: Stream) => s.index | ((s.generation & 0x1ffff) << 14)
+export const epollData = (s: SocketRecord) => s.index | ((s.generation & 0x1ffff) << 14)

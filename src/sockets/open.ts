@@ -1,11 +1,12 @@
 // socket(2): a record, a row, nothing else yet.
-import { EAFNOSUPPORT, EINVAL, ENFILE, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../base/errno.ts'
+import { EINVAL, ENFILE, EPROTONOSUPPORT } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { MODE_NATIVE, RECORD, RECORD_OPEN } from '../shm/layout.ts'
 import { ANY_V4, ANY_V6 } from '../wire/address.ts'
 import { moveBinding } from './bind.ts'
 import type { Call } from './calls.ts'
 import type { Ground } from './ground.ts'
+import { openMessageSocket } from './messages/open.ts'
 import { shareNative } from './native.ts'
 import { defaultOptions, shareOptions } from './options.ts'
 import { Stream } from './stream.ts'
@@ -19,8 +20,8 @@ export function openSocket(ground: Ground, call: Call): number {
   const family = call.arg[0]
   const type = call.arg[1]
   const protocol = call.arg[2]
-  if (family !== libc.AF_INET && family !== libc.AF_INET6) return -EAFNOSUPPORT
-  if (type !== libc.SOCK_STREAM) return -ESOCKTNOSUPPORT
+  const internet = family === libc.AF_INET || family === libc.AF_INET6
+  if (!internet || type !== libc.SOCK_STREAM) return openMessageSocket(ground, call)
   if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL
   if (protocol !== 0 && protocol !== IPPROTO_TCP) return -EPROTONOSUPPORT
   const s = newStream(ground, family, T.OWN_NAME)

@@ -18,8 +18,10 @@ import { refresh } from './transfer.ts'
 /** Rebuilds all that does not lie in private memory. Connections that contradict themselves are aborted. */
 export function recover(ground: Ground): void {
   const held = new Set(ground.stack.tcp.recover(ground.now))
-  for (const index of ground.table.live())
-    ground.streams[index] = new Stream(ground.region, ground.table, index)
+  for (const index of ground.table.live()) {
+    const s = new Stream(ground.region, ground.table, index)
+    if (s.state !== T.MESSAGES) ground.streams[index] = s
+  }
   for (const s of ground.streams) {
     if (s === undefined) continue
     holdPortAgain(ground, s)

@@ -42,6 +42,10 @@ import { connected, endArrived, roomMade, textArrived } from './transfer.ts'
 import { urgentArrived, urgentCall } from './urgent.ts'
 import { expireWaits, waitFor } from './waits.ts'
 import type { Ground, SocketCounters } from './ground.ts'
+import { Messages } from './messages/messages.ts'
+import { attachMessages, recoverMessages } from './messages/open.ts'
+import { serveMessageCall } from './messages/serve.ts'
+import { goOn, messageEvent, probeMessages } from './messages/take.ts'
 import { Names } from './names.ts'
 import { getOption, setOption } from './options.ts'
 import { freeWritten, growReceive, growSend } from './rings.ts'
@@ -75,6 +79,8 @@ export interface SocketsOptions {
   readonly plug: number
   readonly tokenSize: number
   readonly epoll: number
+  /** 32 bits that cannot be guessed. */
+  readonly random: () => number
   /** Makes the stack whose connections these sockets show. */
   readonly makeStack: (user: TcpUser) => Stack
 }
@@ -86,6 +92,7 @@ export class Sockets implements TcpUser {
   readonly #specials: ((events: number) => void)[] = []
   #services: Services | undefined
   #probed = 0
+  #generation = -1
   readonly #serve = (call: Call) => this.#dispatch(call)
   readonly #forget = (block: number) => this.#forgetWait(block)
   readonly #work = (record: number) => this.#workOn(record)
@@ -109,6 +116,7 @@ export class Sockets implements TcpUser {
       names: new Names(options.name),
       stack: options.makeStack(this),
       streams: new Array<Stream | undefined>(A.ABI_RECORDS).fill(undefined),
+      messages: new Messages(),
       recordOf: new Int32Array(options.tcbCapacity).fill(-1),
       timed: new Set(),
       ended: new Set(),
@@ -117,6 +125,7 @@ export class Sockets implements TcpUser {
       writtenTo: [],
       undelivered: new Map(),
       reclaimPort: port => this.#reclaimPort(port),
+      random: options.random,
       tokenSize: options.tokenSize,
       epoll: options.epoll,
       plug: options.plug,
@@ -137,7 +146,17 @@ export class Sockets implements TcpUser {
     this.ground.now = now
     const n = this.ground.calls.take(this.#serve, this.#forget) + takeWork(this.#region, this.#work)
     this.#reap()
+    goOn(this.ground)
+    this.#tellWorld()
     return n
+  }
+
+  /** Paths have changed: what programs remember of destinations counts no more. */
+  #tellWorld(): void {
+    const { generation } = this.ground.stack
+    if (generation === this.#generation) return
+    this.#generation = generation
+    Atomics.add(this.#region.words, A.REGION.world / 4, 1)
   }
 
   /** Has a program posted anything that takePosted() has not seen? */
@@ -171,8 +190,11 @@ export class Sockets implements TcpUser {
         continue
       }
       const s = this.ground.streams[data & 0x3fff]
+      const m = this.ground.messages.sockets[data & 0x3fff]
       if (s !== undefined && (s.generation & 0x1ffff) === data >>> 14)
         endEvent(this.ground, s, ready[i + 1])
+      else if (m !== undefined && (m.generation & 0x1ffff) === data >>> 14)
+        messageEvent(this.ground, m, ready[i + 1])
     }
     this.#reap()
     return Math.max(0, n)
@@ -182,6 +204,9 @@ export class Sockets implements TcpUser {
   accepted(fd: number): void {
     const name = unixPeerName(fd)
     const who = typeof name === 'string' ? this.ground.names.parse(name) : undefined
+    const m = who === undefined ? undefined : this.ground.messages.sockets[who.record]
+    if (m !== undefined && m.generation === who?.generation)
+      return attachMessages(this.ground, m, fd)
     const s = who === undefined ? undefined : this.ground.streams[who.record]
     if (
       s === undefined ||
@@ -203,7 +228,13 @@ export class Sockets implements TcpUser {
     ground.now = now
     repairWork(this.#region)
     for (let looked = 0, i = 0; i < A.ABI_RECORDS && looked < PROBES_PER_SWEEP; i++) {
-      const s = ground.streams[this.#probed++ % A.ABI_RECORDS]
+      const index = this.#probed++ % A.ABI_RECORDS
+      const s = ground.streams[index]
+      const m = ground.messages.sockets[index]
+      if (m !== undefined && (m.fd < 0 || m.has(T.SHOWN_BOTH)) && m.isSettled(now)) {
+        looked++
+        probeMessages(ground, m)
+      }
       if (s === undefined || !mayBeUnseen(s) || !s.has(T.OWN_NAME)) continue
       if (s.state === T.CLOSING) continue
       looked++
@@ -224,7 +255,7 @@ export class Sockets implements TcpUser {
     const waits = ground.timed.size === 0 ? Infinity : expireWaits(ground)
     const tokens = ground.owed.size === 0 ? Infinity : ringOwed(ground)
     const ends = ground.heldEnds.size === 0 ? Infinity : showHeldEnds(ground)
-    return Math.min(waits, tokens, ends)
+    return Math.min(waits, tokens, ends, goOn(ground))
   }
 
   /** Process `slot` has ended or begun anew: its locks are broken, its calls are nobody's. */
@@ -262,6 +293,9 @@ export class Sockets implements TcpUser {
   #dispatch(call: Call): number {
     const ground = this.ground
     if (call.op === A.OP_SOCKET) return openSocket(ground, call)
+    const m = call.record < A.ABI_RECORDS ? ground.messages.sockets[call.record] : undefined
+    if (m !== undefined && m.generation === call.generation)
+      return serveMessageCall(ground, m, call)
     const served = this.#services?.serve(call, ground.now)
     if (served !== undefined) return served
     const s = call.record < A.ABI_RECORDS ? ground.streams[call.record] : undefined
@@ -363,6 +397,7 @@ export class Sockets implements TcpUser {
   recover(now: number): void {
     this.ground.now = now
     recover(this.ground)
+    recoverMessages(this.ground)
     this.ground.calls.recover(call => this.#dispatch(served(call)))
     repairWork(this.#region)
   }

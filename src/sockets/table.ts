@@ -2,8 +2,11 @@
 // row of 32-bit words per record. A new thread finds every socket here as the old one left it.
 import { ABI_RECORDS } from '../shm/layout.ts'
 
-export const ROW_WORDS = 176
-export const TABLE_BYTES = ABI_RECORDS * ROW_WORDS * 4
+export const ROW_WORDS = 180
+/** What does not fit a row and few sockets have: groups joined. Behind the rows; untouched, it costs nothing. */
+export const NOTE_WORDS = 1024
+const NOTES = ABI_RECORDS * ROW_WORDS
+export const TABLE_BYTES = ABI_RECORDS * (ROW_WORDS + NOTE_WORDS) * 4
 
 /** Columns. */
 export const GENERATION = 0
@@ -30,8 +33,15 @@ export const TX_TAIL = 18
 export const BOUND_ADDRESS = 20
 /** When the socket was made, s. */
 export const MADE_AT = 24
+/** Message sockets have neither rings nor a backlog: type, protocol, peer's address (four words) and port instead. */
+export const TYPE = BACKLOG
+export const PROTOCOL = LISTENER
+export const REMOTE = RX_GEOM
+export const REMOTE_PORT = RX_HEAD
+/** Message sockets: four words. */
+export const COOKIE = 25
 /** Socket options, see options.ts. */
-export const OPTIONS = 25
+export const OPTIONS = 29
 export const OPTION_COLUMNS = ROW_WORDS - OPTIONS
 
 /** STATE */
@@ -42,6 +52,8 @@ export const CONNECTING = 3
 export const CONNECTED = 4
 /** The program has gone, its text is still being sent. */
 export const CLOSING = 5
+/** A message socket, whatever else it is. */
+export const MESSAGES = 6
 
 /** FLAGS */
 export const NATIVE = 1
@@ -68,6 +80,8 @@ export const UNREAD = 65536
 /** The server's end is shut down for writing; for both (readiness.ts). */
 export const SHOWN_EOF = 8192
 export const SHOWN_BOTH = 16384
+/** A message socket is connected to a peer. */
+export const HAS_PEER = 524288
 export const HELD_V6ONLY = 2048
 export const HELD_REUSE = 4096
 export const HELD_SHARE = 262144
@@ -85,6 +99,12 @@ export class SocketTable {
 
   get inUse(): number {
     return ABI_RECORDS - this.#free.length
+  }
+
+  /** The notes of record `i`; whoever takes the record first clears what it uses of them. */
+  notes(i: number): Int32Array {
+    const at = NOTES + i * NOTE_WORDS
+    return this.words.subarray(at, at + NOTE_WORDS)
   }
 
   /** A free record with a new generation, all else 0; -1 if there is none. */

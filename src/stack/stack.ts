@@ -43,6 +43,7 @@ export { TCB_BYTES } from './transport/tcp/layout.ts'
 export type { State } from './transport/tcp/tcb.ts'
 export * from './transport/tcp/user.ts'
 export { Endpoint, LOOPBACK_INDEX, NIC_INDEX, interfaceOf } from './transport/udp/endpoint.ts'
+export type { FamilyOptions } from './transport/udp/endpoint.ts'
 export { Outgoing } from './transport/udp/outgoing.ts'
 export type { UdpUser } from './transport/udp/user.ts'
 
@@ -251,6 +252,11 @@ export class Stack {
     if (ipv6.next <= now) ipv6.run(now)
     if (!loopback.isEmpty) return now
     return Math.max(now, Math.min(ipv4.next, ipv6.next, tcp.nextTimer()))
+  }
+
+  /** Another number: paths may differ from what they were. */
+  get generation(): number {
+    return this.ipv4.generation + this.ipv6.generation
   }
 
   /** The address is ours, on whatever interface. */

@@ -42,6 +42,7 @@
 //   = records N            in use
 //
 // A script runs over IPv4 with an MTU of 1500 and over IPv6 with 1520, so that the MSS is 1460 in both.
+import { unquoted } from './unquoted.ts'
 import assert from 'node:assert/strict'
 import { u16, u32 } from '../../src/base/bytes.ts'
 import * as errnos from '../../src/base/errno.ts'
@@ -366,6 +367,7 @@ class Run {
         mtu: what.mtu === 0 ? 0 : what.mtu + (this.family === 4 ? 0 : 20),
         src: this.here,
         dst: this.there,
+        ...unquoted(this.there),
         srcPort: peer.localPort,
         dstPort: peer.port,
         seq: (what.seq + peer.iss) | 0,

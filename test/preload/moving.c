@@ -116,6 +116,11 @@ ssize_t sock_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int
 	return 0;
 }
 
+ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags)
+{
+	return sock_sendmsg(fd, s, msg, flags);
+}
+
 void native_buffer(int fd)
 {
 	(void)fd;

@@ -62,16 +62,10 @@ bool ring_at_mark(const struct sock *s)
 	return s->rec->urgent != MARK_NONE;
 }
 
-/* accept.c's, which needs the rest of the shim. */
-void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t *len)
+int message_waiting(int fd, const struct sock *s)
 {
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = a->port};
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = a->port};
-	socklen_t whole = a->family == AF_INET6 ? sizeof(v6) : sizeof(v4);
-
-	memcpy(&v4.sin_addr, a->addr, 4);
-	memcpy(out, a->family == AF_INET6 ? (void *)&v6 : (void *)&v4, *len < whole ? *len : whole);
-	*len = whole;
+	(void)fd, (void)s;
+	return -EBADF;
 }
 
 static struct record *rec;

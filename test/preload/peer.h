@@ -104,6 +104,7 @@ __attribute__((unused)) static struct peer peer_open(uint32_t log2, uint32_t sta
 	sock_at(++index, 7, &p.s);
 	memset(p.s.rec, 0, sizeof(*p.s.rec));
 	p.s.rec->generation = 7;
+	p.s.rec->type = SOCK_STREAM;
 	p.s.rec->state = RECORD_CONNECTED;
 	p.s.rec->accepted = 1;
 	p.s.rec->rx_head = p.s.rec->rx_tail = p.s.rec->tx_head = p.s.rec->tx_tail = start;

@@ -73,7 +73,7 @@ export class Icmp implements Protocol {
     else if (message.type === ICMP_SOURCE_QUENCH)
       counters.icmpIgnored++ // RFC 6633
     else if (message.type === ICMP_REDIRECT) this.ground.redirects.arrives(packet, message, now)
-    else if (message.isError) this.errorArrives(message, now)
+    else if (message.isError) this.errorArrives(packet.src(), message, now)
     else counters.icmpIgnored++
   }
 
@@ -113,7 +113,7 @@ export class Icmp implements Protocol {
   undeliverable(packet: Uint8Array, now: number): void {
     const quoted = Ipv4Packet.parse(packet, 0, packet.length)
     if (quoted !== undefined)
-      this.report(quoted, packet.length, ICMP_DEST_UNREACHABLE, ICMP_HOST_UNREACH, 0, now)
+      this.report(quoted, packet.length, ICMP_DEST_UNREACHABLE, ICMP_HOST_UNREACH, 0, undefined, now)
   }
 
   /** RFC 1122 section 3.2.2.6: all the data comes back, and from the address it was sent to. */
@@ -156,7 +156,7 @@ export class Icmp implements Protocol {
     return true
   }
 
-  private errorArrives(message: IcmpMessage, now: number): void {
+  private errorArrives(from: Address, message: IcmpMessage, now: number): void {
     const { counters } = this.ground
     const { bytes, body, bodyLength, type, code } = message
     counters.icmpErrorsIn++
@@ -173,7 +173,7 @@ export class Icmp implements Protocol {
         return
       }
     }
-    this.report(quoted, bodyLength, type, code, mtu, now)
+    this.report(quoted, bodyLength, type, code, mtu, from, now)
   }
 
   /** Hands an error to the protocol whose datagram it quotes, `length` bytes of it. */
@@ -183,6 +183,7 @@ export class Icmp implements Protocol {
     type: number,
     code: number,
     mtu: number,
+    from: Address | undefined,
     now: number,
   ): void {
     const { bytes, at, headerLength } = quoted
@@ -203,7 +204,10 @@ export class Icmp implements Protocol {
     const srcPort = u16(bytes, transport)
     const dstPort = u16(bytes, transport + 2)
     const seq = i32(bytes, transport + 4)
-    const error = { errno, hard, type, code, mtu, src, dst, srcPort, dstPort, seq }
+    const end = at + length
+    const what = { type, code, mtu, from: from ?? src }
+    const quote = { src, dst, srcPort, dstPort, seq, bytes, transport, end }
+    const error = { errno, hard, ...what, ...quote }
     if (protocol.unreachable(error, now) && mtu > 0) this.ground.pathMtus.learn(dst, mtu, now)
   }
 }

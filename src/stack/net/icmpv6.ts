@@ -80,7 +80,7 @@ export class Icmpv6 implements Protocol {
     const { bytes, ip, transport, length, checksumValid } = packet
     const message = Icmpv6Message.parse(bytes, ip, transport, length, checksumValid)
     if (message === undefined) counters.icmpMalformed++
-    else if (message.isError) this.errorArrives(message, now)
+    else if (message.isError) this.errorArrives(packet.src(), message, now)
     else {
       const handler = this.handlers.get(message.type)
       if (handler === undefined) counters.icmpIgnored++
@@ -129,7 +129,8 @@ export class Icmpv6 implements Protocol {
 
   /** A packet of ours waited in vain for its neighbor: its sender hears what a router would have told it. */
   undeliverable(packet: Uint8Array, now: number): void {
-    this.report(packet, 0, packet.length, ICMPV6_DEST_UNREACHABLE, ICMPV6_ADDR_UNREACH, 0, now)
+    const type = ICMPV6_DEST_UNREACHABLE
+    this.report(packet, 0, packet.length, type, ICMPV6_ADDR_UNREACH, 0, undefined, now)
   }
 
   /** Section 4.2: all the data comes back, from the address that it was sent to if that is one host's. */
@@ -172,7 +173,7 @@ export class Icmpv6 implements Protocol {
     return true
   }
 
-  private errorArrives(message: Icmpv6Message, now: number): void {
+  private errorArrives(from: Address, message: Icmpv6Message, now: number): void {
     const { counters } = this.ground
     counters.icmpErrorsIn++
     const { bytes, body, bodyLength, type, code, rest } = message
@@ -194,7 +195,7 @@ export class Icmpv6 implements Protocol {
         return
       }
     }
-    this.report(bytes, body, bodyLength, type, code, mtu, now)
+    this.report(bytes, body, bodyLength, type, code, mtu, from, now)
   }
 
   /** Hands an error to the protocol whose packet it quotes, `length` bytes of it. */
@@ -205,6 +206,7 @@ export class Icmpv6 implements Protocol {
     type: number,
     code: number,
     mtu: number,
+    from: Address | undefined,
     now: number,
   ): void {
     const { ground, chain } = this
@@ -225,7 +227,10 @@ export class Icmpv6 implements Protocol {
     const srcPort = u16(bytes, transport)
     const dstPort = u16(bytes, transport + 2)
     const seq = i32(bytes, transport + 4)
-    const error = { errno, hard, type, code, mtu, src, dst, srcPort, dstPort, seq }
+    const end = at + length
+    const what = { type, code, mtu, from: from ?? src }
+    const quote = { src, dst, srcPort, dstPort, seq, bytes, transport, end }
+    const error = { errno, hard, ...what, ...quote }
     if (protocol.unreachable(error, now) && mtu > 0) ground.pathMtus.learn(dst, mtu, now)
   }
 }

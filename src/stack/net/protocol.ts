@@ -35,4 +35,10 @@ export interface Unreachable {
   readonly dstPort: number
   /** The quoted third word, TCP's sequence number, signed. */
   readonly seq: number
+  /** Who says so: a router, the destination, or we ourselves. */
+  readonly from: Address
+  /** What it quotes, from the transport header at `transport` up to `end`; to be copied now. */
+  readonly bytes: Uint8Array
+  readonly transport: number
+  readonly end: number
 }

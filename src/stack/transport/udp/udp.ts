@@ -78,6 +78,8 @@ export class Udp implements Protocol {
   private freeCount: number
   /** Source and destination of the datagram being sent. */
   private readonly words = new Int32Array(8)
+  /** And its destination port. */
+  private to = 0
 
   constructor(setup: UdpSetup) {
     const { capacity, random, host } = setup
@@ -123,6 +125,11 @@ export class Udp implements Protocol {
     return 0
   }
 
+  /** SO_REUSEADDR or SO_REUSEPORT changed: a port that it has already is shared as they say now (Linux). */
+  shareAgain(endpoint: Endpoint): void {
+    if (endpoint.held !== undefined) this.moveTo(endpoint, endpoint.local)
+  }
+
   /** From now on datagrams go to this peer, and only its are heard. 0 or a negative errno. */
   connect(endpoint: Endpoint, remote: Address, port: number): number {
     const { words } = this
@@ -157,21 +164,35 @@ export class Udp implements Protocol {
 
   /** How much text was sent: all; or a negative errno. -EAGAIN: the link has no room now, or no port is free. */
   send(endpoint: Endpoint, out: Outgoing): number {
+    const path = this.prepare(endpoint, out)
+    return typeof path === 'number' ? path : this.transmit(endpoint, out, path)
+  }
+
+  /** What send() would say if the link had room; if it would send, how long the text may be for that. */
+  check(endpoint: Endpoint, out: Outgoing): number {
+    const path = this.prepare(endpoint, out)
+    if (typeof path === 'number') return path
+    const most = Math.min(MAX_LENGTH, path.maxDatagram - path.headerLength) - UDP_HEADER_LEN
+    return out.length > most ? -EMSGSIZE : most
+  }
+
+  /** The path that the datagram takes, with its options, or a negative errno; the port is then in this.to. */
+  private prepare(endpoint: Endpoint, out: Outgoing): DatagramPath | number {
     const { words } = this
-    let port = endpoint.remotePort
+    this.to = endpoint.remotePort
     if (out.named) {
       if (out.port === 0) return -EINVAL
       for (let i = 4; i < 8; i++) words[i] = out.words[i]
-      port = out.port
+      this.to = out.port
     } else if (endpoint.connected) write(words, 4, endpoint.remote)
     else return -EDESTADDRREQ
-    const length = UDP_HEADER_LEN + out.length
-    if (length > MAX_LENGTH) return -EMSGSIZE
+    if (UDP_HEADER_LEN + out.length > MAX_LENGTH) return -EMSGSIZE
     if (endpoint.localPort === 0 && !this.bindAny(endpoint)) return -EAGAIN
     const path = this.route(endpoint, out)
     if (typeof path === 'number') return path
     if (path.isBroadcast && !endpoint.broadcast) return -EACCES
-    return this.transmit(endpoint, out, path, port, length)
+    path.discover = endpoint.options(path.dst.isV4 ? 4 : 6).discover
+    return path
   }
 
   join(endpoint: Endpoint, group: Address): number {
@@ -284,18 +305,12 @@ export class Udp implements Protocol {
     else this.counters.userFull++
   }
 
-  private transmit(
-    endpoint: Endpoint,
-    out: Outgoing,
-    path: DatagramPath,
-    port: number,
-    length: number,
-  ): number {
+  private transmit(endpoint: Endpoint, out: Outgoing, path: DatagramPath): number {
+    const length = UDP_HEADER_LEN + out.length
     const v4 = path.dst.isV4
     const options = endpoint.options(v4 ? 4 : 6)
     const multicast = path.isGroup && !path.isBroadcast
     const ttl = out.ttl >= 0 ? out.ttl : multicast ? options.multicastTtl : options.ttl
-    path.discover = options.discover
     // A time to live of 0 does not leave the host (RFC 1112 section 6.1).
     if (multicast) path.copies = (ttl > 0 ? TO_LINK : 0) | (options.multicastLoop ? TO_SELF : 0)
     if (path.headerLength + length > path.maxDatagram) return -EMSGSIZE
@@ -304,7 +319,7 @@ export class Udp implements Protocol {
       this.counters.noRoom++
       return -EAGAIN
     }
-    writeHeader(path.bytes, at, endpoint.localPort, port, length)
+    writeHeader(path.bytes, at, endpoint.localPort, this.to, length)
     copy(path.bytes, at + UDP_HEADER_LEN, out.bytes, out.at, out.length)
     const checksumOffset = endpoint.noCheck && v4 ? -1 : UDP_CHECKSUM_OFFSET
     path.close(length, 0, checksumOffset, out.tos >= 0 ? out.tos : options.tos, ttl)
@@ -381,7 +396,8 @@ export class Udp implements Protocol {
 
   /** The same port with another address: connect() chose one, or disconnect() gives it back. */
   private moveTo(endpoint: Endpoint, address: Address): void {
-    const held: PortHold = { ...endpoint.held!, address }
+    const { reuse, share } = endpoint
+    const held: PortHold = { ...endpoint.held!, address, reuse, share }
     this.ports.hold(address, endpoint.localPort, held.v6only, held.reuse, 'bound', held.share)
     const { localPort } = endpoint
     this.dropPort(endpoint)

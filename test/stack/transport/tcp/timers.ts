@@ -3,6 +3,7 @@ import { ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT } from '../../../../src/base/errn
 import { EV_CLOSED, EV_ERROR } from '../../../../src/stack/transport/tcp/user.ts'
 import { ACK, FIN, RST, SYN } from '../../../../src/wire/tcp.ts'
 import { HERE, Host, Inbox, Outbox, THERE, accepted } from '../../../helpers/tcp-pair.ts'
+import { unquoted } from '../../../helpers/unquoted.ts'
 
 const bytes = (n: number) => new Uint8Array(n)
 
@@ -171,6 +172,7 @@ t.test('a soft error is what is told at the end', async t => {
     mtu: 0,
     src: HERE,
     dst: THERE,
+    ...unquoted(THERE),
   }
   p.host.tcp.unreachable(
     { ...error, srcPort: localPort, dstPort: p.port, seq: p.iss + 1 },

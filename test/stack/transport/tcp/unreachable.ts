@@ -7,6 +7,7 @@ import {
   ENETUNREACH,
 } from '../../../../src/base/errno.ts'
 import { ACK, SYN } from '../../../../src/wire/tcp.ts'
+import { unquoted } from '../../../helpers/unquoted.ts'
 import { HERE, Host, Inbox, Outbox, THERE, accepted, connected } from '../../../helpers/tcp-pair.ts'
 
 const error = (errno: number, code: number, mtu = 0) => ({
@@ -17,6 +18,7 @@ const error = (errno: number, code: number, mtu = 0) => ({
   mtu,
   src: HERE,
   dst: THERE,
+  ...unquoted(THERE),
 })
 const bytes = (n: number) => new Uint8Array(n)
 

@@ -1,0 +1,354 @@
+// UDP sockets (udp(7)): the core's endpoints, as programs have them.
+import {
+  EADDRNOTAVAIL,
+  EAGAIN,
+  EINVAL,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENOPROTOOPT,
+  ENOTCONN,
+  EOPNOTSUPP,
+} from '../../base/errno.ts'
+import { AF_INET6 } from '../../ffi/libc.ts'
+import {
+  type Endpoint,
+  type Packet,
+  Outgoing,
+  type UdpUser,
+  type Unreachable,
+} from '../../stack/stack.ts'
+import type { Address } from '../../wire/address.ts'
+import type { Call } from '../calls.ts'
+import type { Ground } from '../ground.ts'
+import { IPPROTO_IP, IPPROTO_IPV6 } from '../option-table.ts'
+import { AF_UNSPEC, bindScope, connectScope, parseBindAddress, parseSockaddr } from '../sockaddr.ts'
+import * as T from '../table.ts'
+import { readControl, type Said, writeControl } from './ancillary.ts'
+import { Cork } from './cork.ts'
+import { deliver, deliverError, queueError } from './deliver.ts'
+import { extendedError } from './extended-error.ts'
+import { MSG_MORE, MSG_OOB } from './flags.ts'
+import { getGroupOption, type GroupCalls, rejoin, setGroupOption } from './groups.ts'
+import type { Inbound } from './inbound.ts'
+import {
+  applyOptions,
+  defaultOptions,
+  getIpOption,
+  giveInt,
+  KIND_COLUMNS,
+  RECVERR,
+  RECVERR6,
+  setIpOption,
+  valueOf,
+} from './ip-options.ts'
+import type { Kind } from './kind.ts'
+import type { MessageSocket } from './message-socket.ts'
+
+export const IPPROTO_UDP = 17
+const IP_MTU = 14
+const IPV6_MTU = 24
+
+const UDP_CORK = 1
+const UDP_ENCAP = 100
+const UDP_NO_CHECK6_TX = 101
+const UDP_NO_CHECK6_RX = 102
+const UDP_SEGMENT = 103
+const UDP_GRO = 104
+/** Their columns, of MessageSocket.options. */
+const COLUMNS = new Map([
+  [UDP_CORK, KIND_COLUMNS],
+  [UDP_NO_CHECK6_TX, KIND_COLUMNS + 1],
+  [UDP_NO_CHECK6_RX, KIND_COLUMNS + 2],
+  [UDP_SEGMENT, KIND_COLUMNS + 3],
+  [UDP_GRO, KIND_COLUMNS + 4],
+])
+const CORK = KIND_COLUMNS
+const SEGMENT = KIND_COLUMNS + 3
+/** UDP_MAX_SEGMENTS of Linux. */
+const MOST_SEGMENTS = 128
+
+const out = new Outgoing()
+const said: Said = { segment: 0 }
+const from = new Int32Array(4)
+
+class UdpSocket implements Kind, UdpUser, GroupCalls {
+  private readonly ground: Ground
+  private readonly m: MessageSocket
+  private readonly endpoint: Endpoint
+  private readonly cork = new Cork()
+
+  constructor(ground: Ground, m: MessageSocket) {
+    this.ground = ground
+    this.m = m
+    const endpoint = ground.stack.udp.open(m.family === AF_INET6 ? 6 : 4, this)
+    // As many endpoints as records.
+    if (endpoint === undefined) throw new Error('there are more UDP sockets than records')
+    this.endpoint = endpoint
+    if (m.recovering) return
+    defaultOptions(m)
+    applyOptions(m, endpoint)
+    m.notes[0] = 0
+    m.setLocal(m.any, 0)
+  }
+
+  // ---- names
+
+  bind(call: Call): number {
+    const { m, endpoint, ground } = this
+    const to = parseBindAddress(call.data, call.length, m.family)
+    if (typeof to === 'number') return to
+    const scope = bindScope(to)
+    if (scope < 0) return scope
+    if (to.address.isV4 && m.family === AF_INET6 && endpoint.v6only) return -EINVAL
+    const r = ground.stack.udp.bind(endpoint, to.address, to.port)
+    if (r === 0) this.keepNames()
+    return r
+  }
+
+  connect(call: Call): number {
+    const { m, endpoint, ground } = this
+    const to = parseSockaddr(call.data, call.length, m.family)
+    if (typeof to === 'number') return to
+    if (to.address.isV4 && m.family === AF_INET6 && endpoint.v6only) return -ENETUNREACH
+    const scope = connectScope(to, m.local)
+    if (scope < 0) return scope
+    const r = ground.stack.udp.connect(endpoint, to.address, to.port)
+    if (r === 0) this.keepNames()
+    return r
+  }
+
+  disconnect(): number {
+    this.ground.stack.udp.disconnect(this.endpoint)
+    this.keepNames()
+    return 0
+  }
+
+  /** What the endpoint is called now, for the program and for a new stack thread. */
+  private keepNames(): void {
+    const { m, endpoint } = this
+    m.setLocal(endpoint.local, endpoint.localPort)
+    m.boundTo = endpoint.addressBound ? endpoint.local : m.any
+    m.mark(T.BOUND)
+    if (!endpoint.portBound) m.unmark(T.BOUND)
+    m.setPeer(endpoint.connected ? endpoint.remote : undefined, endpoint.remotePort)
+  }
+
+  // ---- sending
+
+  check(message: Inbound): number {
+    const r = this.prepare(message)
+    if (r < 0) return r
+    const { endpoint, ground, m } = this
+    const length = out.length + this.cork.length
+    // In segments a datagram may be longer than one.
+    out.length = said.segment > 0 ? Math.min(length, said.segment) : length
+    const most = ground.stack.udp.check(endpoint, out)
+    if (m.get(T.PORT) === 0 && endpoint.localPort !== 0)
+      m.setLocal(endpoint.local, endpoint.localPort)
+    if (most < 0 || said.segment === 0) return most
+    return length > said.segment * MOST_SEGMENTS ? -EINVAL : most
+  }
+
+  send(message: Inbound): number {
+    const r = this.prepare(message)
+    if (r < 0) return r
+    const { cork, m } = this
+    const more = (message.flags & MSG_MORE) !== 0 || m.options[CORK] !== 0
+    if (more || !cork.isEmpty) {
+      const s = cork.add(out)
+      if (s < 0 || more) return s
+      cork.fill(out)
+      const sent = this.transmit()
+      if (sent !== -EAGAIN) cork.clear()
+      else cork.take(out)
+      return sent
+    }
+    return this.transmit()
+  }
+
+  /** `out` in datagrams of the size that was said. Of segments that find no room the rest is lost, as on a full queue. */
+  private transmit(): number {
+    const { udp } = this.ground.stack
+    const { endpoint } = this
+    const size = said.segment
+    if (size === 0 || out.length <= size) return this.sent(udp.send(endpoint, out))
+    const end = out.at + out.length
+    for (let first = true; out.at < end; out.at += size, first = false) {
+      out.length = Math.min(size, end - out.at)
+      const r = udp.send(endpoint, out)
+      if (r < 0) return first ? r : 0
+    }
+    return 0
+  }
+
+  private sent(r: number): number {
+    const { m, endpoint } = this
+    if (m.get(T.PORT) === 0 && endpoint.localPort !== 0)
+      m.setLocal(endpoint.local, endpoint.localPort)
+    return Math.min(r, 0)
+  }
+
+  /** Fills `out` and `said`. 0 or a negative errno. */
+  private prepare(message: Inbound): number {
+    const { m, endpoint } = this
+    if ((message.flags & MSG_OOB) !== 0) return -EOPNOTSUPP
+    out.text(message.bytes, message.at, message.length)
+    said.segment = m.options[SEGMENT]
+    if (message.nameLength > 0) {
+      const r = this.address(message)
+      if (r < 0) return r
+    }
+    if (message.controlLength > 0) {
+      const r = readControl(message, out, said)
+      if (r < 0) return r
+    }
+    if (message.length > 65535) return -EMSGSIZE
+    if (endpoint.v6only && out.named && isMapped(out.words)) return -ENETUNREACH
+    return 0
+  }
+
+  private address(message: Inbound): number {
+    const { m } = this
+    const bytes = message.bytes.subarray(message.nameAt, message.nameAt + message.nameLength)
+    // Linux: a program may name nobody on an AF_INET6 socket, or an IPv4 address as such.
+    const family = bytes[0] | (bytes[1] << 8)
+    if (m.family === AF_INET6 && family === AF_UNSPEC && message.nameLength >= 2) return 0
+    const as = m.family === AF_INET6 && family === 2 ? 2 : m.family
+    const fixed =
+      as === 2 && family === AF_UNSPEC ? Uint8Array.from([2, 0, ...bytes.subarray(2)]) : bytes
+    const to = parseSockaddr(fixed, bytes.length, as)
+    if (typeof to === 'number') return to
+    const scope = connectScope(to, m.local)
+    if (scope < 0) return scope
+    out.to(to.address, to.port)
+    return 0
+  }
+
+  // ---- arriving
+
+  arrives(
+    _endpoint: Endpoint,
+    packet: Packet,
+    srcPort: number,
+    at: number,
+    length: number,
+  ): boolean {
+    const { ground, m } = this
+    const { outbound } = ground.messages
+    outbound.begin()
+    for (let i = 0; i < 4; i++) from[i] = packet.srcWord(i)
+    outbound.nameIp(m.family, from, 0, srcPort)
+    writeControl(m, outbound, packet, m.get(T.PORT))
+    return deliver(ground, m, packet.bytes, at, length)
+  }
+
+  failed(_endpoint: Endpoint, error: Unreachable): void {
+    const { ground, m } = this
+    const told = m.options[error.src.isV4 && m.family !== AF_INET6 ? RECVERR : RECVERR6]
+    if (told !== 0) queueError(m, extendedError(ground.messages.outbound, m, error))
+    deliverError(ground, m, error.errno)
+  }
+
+  // ---- options
+
+  setOption(call: Call): number | undefined {
+    const { m, endpoint } = this
+    const [level, name] = call.arg
+    if (level === IPPROTO_UDP) return this.setUdp(name, call)
+    const r = setIpOption(m, endpoint, call) ?? setGroupOption(m, endpoint, this, call)
+    const { held } = endpoint
+    if (held !== undefined && (held.reuse !== endpoint.reuse || held.share !== endpoint.share))
+      this.ground.stack.udp.shareAgain(endpoint)
+    return r
+  }
+
+  private setUdp(name: number, call: Call): number {
+    const { m, cork } = this
+    if (call.length < 4) return -EINVAL
+    const value = valueOf(call, IPPROTO_UDP)
+    // Encapsulated IPsec is the kernel's own business; to have none is what there is.
+    if (name === UDP_ENCAP) return value === 0 ? 0 : -ENOPROTOOPT
+    const column = COLUMNS.get(name)
+    if (column === undefined) return -ENOPROTOOPT
+    if (name === UDP_SEGMENT && (value < 0 || value > 65535)) return -EINVAL
+    m.options[column] = name === UDP_SEGMENT ? value : Number(value !== 0)
+    if (name === UDP_CORK && value === 0 && !cork.isEmpty) {
+      said.segment = m.options[SEGMENT]
+      cork.fill(out)
+      this.transmit()
+      cork.clear()
+    }
+    return 0
+  }
+
+  getOption(call: Call): number | undefined {
+    const { m, endpoint } = this
+    const [level, name] = call.arg
+    if (level === IPPROTO_UDP) {
+      const column = COLUMNS.get(name)
+      if (name === UDP_ENCAP) return giveInt(call, 0)
+      return column === undefined ? -ENOPROTOOPT : giveInt(call, m.options[column])
+    }
+    if (
+      (level === IPPROTO_IP && name === IP_MTU) ||
+      (level === IPPROTO_IPV6 && name === IPV6_MTU)
+    ) {
+      if (!endpoint.connected) return -ENOTCONN
+      const path = this.ground.stack.path(endpoint.local, endpoint.remote)
+      return typeof path === 'number' ? -ENOTCONN : giveInt(call, path.mtu)
+    }
+    return getIpOption(m, call) ?? getGroupOption(m, call)
+  }
+
+  // ---- groups
+
+  join(group: Address): number {
+    return this.ground.stack.udp.join(this.endpoint, group)
+  }
+  leave(group: Address): number {
+    return this.ground.stack.udp.leave(this.endpoint, group)
+  }
+  joinSource(group: Address, source: Address): number {
+    return this.ground.stack.udp.joinSource(this.endpoint, group, source)
+  }
+  leaveSource(group: Address, source: Address): number {
+    return this.ground.stack.udp.leaveSource(this.endpoint, group, source)
+  }
+  block(group: Address, source: Address): number {
+    return this.ground.stack.udp.block(this.endpoint, group, source)
+  }
+  unblock(group: Address, source: Address): number {
+    return this.ground.stack.udp.unblock(this.endpoint, group, source)
+  }
+  setFilter(...args: Parameters<GroupCalls['setFilter']>): number {
+    return this.ground.stack.udp.setFilter(this.endpoint, ...args)
+  }
+  isLocal(address: Address): boolean {
+    return this.ground.stack.isLocal(address)
+  }
+
+  // ---- ends
+
+  close(): void {
+    this.ground.stack.udp.close(this.endpoint)
+  }
+
+  recover(): void {
+    const { m, endpoint, ground } = this
+    const { udp } = ground.stack
+    const port = m.get(T.PORT)
+    applyOptions(m, endpoint)
+    if (port !== 0) {
+      udp.bind(endpoint, m.boundTo, port, true)
+      endpoint.portBound = m.has(T.BOUND)
+    }
+    if (m.connected && udp.connect(endpoint, m.remote, m.get(T.REMOTE_PORT)) < 0)
+      // The network is not there yet: the peer is lost, and an error says so.
+      deliverError(ground, m, EADDRNOTAVAIL)
+    rejoin(m, endpoint, this)
+  }
+}
+
+const isMapped = (words: Int32Array) => words[4] === 0 && words[5] === 0 && words[6] === 0xffff
+
+export const udpSocket = (ground: Ground, m: MessageSocket): Kind => new UdpSocket(ground, m)
