@@ -411,6 +411,11 @@ export class Sockets implements TcpUser {
         probe(this.ground, s)
         if (this.ground.streams[s.index] !== s) freed = true
       }
+    for (const m of this.ground.messages.sockets)
+      if (m !== undefined && m.get(T.PORT) === port && m.has(T.SHOWN_BOTH)) {
+        probeMessages(this.ground, m)
+        if (this.ground.messages.sockets[m.index] !== m) freed = true
+      }
     return freed
   }
 }

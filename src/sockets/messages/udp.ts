@@ -1,5 +1,6 @@
 // UDP sockets (udp(7)): the core's endpoints, as programs have them.
 import {
+  EADDRINUSE,
   EADDRNOTAVAIL,
   EAGAIN,
   EINVAL,
@@ -100,7 +101,9 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
     const scope = bindScope(to)
     if (scope < 0) return scope
     if (to.address.isV4 && m.family === AF_INET6 && endpoint.v6only) return -EINVAL
-    const r = ground.stack.udp.bind(endpoint, to.address, to.port)
+    const take = () => ground.stack.udp.bind(endpoint, to.address, to.port)
+    let r = take()
+    if (r === -EADDRINUSE && ground.reclaimPort(to.port)) r = take()
     if (r === 0) this.keepNames()
     return r
   }
