@@ -113,7 +113,15 @@ export class Icmp implements Protocol {
   undeliverable(packet: Uint8Array, now: number): void {
     const quoted = Ipv4Packet.parse(packet, 0, packet.length)
     if (quoted !== undefined)
-      this.report(quoted, packet.length, ICMP_DEST_UNREACHABLE, ICMP_HOST_UNREACH, 0, undefined, now)
+      this.report(
+        quoted,
+        packet.length,
+        ICMP_DEST_UNREACHABLE,
+        ICMP_HOST_UNREACH,
+        0,
+        undefined,
+        now,
+      )
   }
 
   /** RFC 1122 section 3.2.2.6: all the data comes back, and from the address it was sent to. */
