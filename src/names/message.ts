@@ -1,6 +1,7 @@
 // DNS messages (RFC 1035 section 4). The parts that decide whether an answer is one to our question are looked at here,
-// byte by byte; what then lies in it is read by dns-packet, which throws at whatever is cut short, too long or goes
-// around in circles. Both are gates: nothing a server sends gets past them but as one of the values below.
+// byte by byte, and that every record lies within the message: dns-packet, which then reads them, takes what is cut short
+// for zeros, and throws at names that are too long or go around in circles. Nothing a server sends gets past these gates
+// but as one of the values below.
 import { decode } from 'dns-packet'
 import type { Answer, RecordType } from 'dns-packet'
 import { u16, writeU16 } from '../base/bytes.ts'
@@ -27,6 +28,8 @@ const RD = 0x01
 const AD = 0x20
 const TYPE_OPT = 41
 const OPT_LENGTH = 11
+/** Type, class, time to live, length. */
+const RECORD_HEADER = 10
 /** What we say that we take in one datagram (glibc's RESOLV_EDNS_BUFFER_SIZE). */
 const EDNS_SIZE = 1200
 const MAX_CHAIN = 16
@@ -133,6 +136,7 @@ export function read(message: Uint8Array, name: string, type: LookupType): Found
   const code = rcode(message)
   if (code === SERVFAIL) return { ...FAILED, status: 'server-failed' }
   if (code !== 0 && code !== NXDOMAIN) return FAILED
+  if (!isWhole(message)) return undefined
   let packet
   try {
     packet = decode(Buffer.from(message.buffer, message.byteOffset, message.length))
@@ -144,6 +148,32 @@ export function read(message: Uint8Array, name: string, type: LookupType): Found
   if (found.addresses.length > 0 || found.names.length > 0) return found
   const ttl = negativeTtl(packet.authorities ?? [])
   return { ...found, status: code === NXDOMAIN ? 'no-name' : 'no-data', ttl }
+}
+
+/** Do all records that it promises lie within it, addresses at their right length? Names are dns-packet's. */
+function isWhole(message: Uint8Array): boolean {
+  const records = u16(message, 6) + u16(message, 8) + u16(message, 10)
+  let at = skipName(message, HEADER) + 4
+  for (let i = 0; i < records; i++) {
+    at = skipName(message, at)
+    if (at + RECORD_HEADER > message.length) return false
+    const type = u16(message, at)
+    const length = u16(message, at + 8)
+    if ((type === TYPE_A && length !== 4) || (type === TYPE_AAAA && length !== 16)) return false
+    at += RECORD_HEADER + length
+  }
+  return at <= message.length
+}
+
+/** Where the name at `at` ends; past the message if it does not. */
+function skipName(message: Uint8Array, at: number): number {
+  while (at < message.length) {
+    const length = message[at]
+    if (length === 0) return at + 1
+    if (length >= 0xc0) return at + 2
+    at += 1 + length
+  }
+  return message.length + 1
 }
 
 /** From the name along its aliases; what the chain does not lead to is nobody's business (RFC 5452 section 6). */
