@@ -82,6 +82,7 @@ sighandler_t bsd_signal(int sig, sighandler_t handler);
 	X(fstatat) X(fstatat64) X(__xstat) X(__xstat64) X(__lxstat) X(__lxstat64)         \
 	X(__fxstatat) X(__fxstatat64) X(statx) X(access) X(eaccess) X(faccessat)          \
 	X(gethostname) X(__gethostname_chk) X(uname) X(getaddrinfo) X(getnameinfo)        \
+	X(getaddrinfo_a) X(gai_suspend) X(gai_cancel)                                     \
 	X(gethostbyname) X(gethostbyname2) X(gethostbyaddr) X(gethostbyname_r)            \
 	X(gethostbyname2_r) X(gethostbyaddr_r) X(res_query) X(res_search)                 \
 	X(res_querydomain) X(res_send) X(res_nquery) X(res_nsearch)                       \

@@ -20,6 +20,8 @@ need ip iproute2
 need ping iputils-ping
 need tshark tshark
 need dnsmasq dnsmasq-base
+need dig bind9-dnsutils
+need host bind9-host
 need radvd radvd
 need ethtool ethtool
 need nft nftables

@@ -170,3 +170,33 @@ t.test('curl finds a server of ours by its name', { skip }, async t => {
   )
   t.equal(stdout, '200 10.7.0.4\n')
 })
+
+t.test('programs with resolvers of their own: dig, host, Node’s dns.resolve', { skip }, async t => {
+  const { run } = await lab(t)
+  const node = `const dns = require("dns")
+    dns.resolve4("web.lab", (e, a) => { console.log("resolve", e, a)
+      dns.lookup("web", { family: 4 }, (e, a) => { console.log("lookup", e, a)
+        dns.reverse("10.7.0.9", (e, a) => console.log("reverse", e, a)) }) })`
+  const { stdout, stderr } = await run(
+    [
+      'dig +short web.lab',
+      'dig +short @10.7.0.1 text.lab TXT',
+      'dig +tcp +short many.lab | wc -l',
+      'host -t A web.lab',
+      'host 10.7.0.9',
+      `node -e '${node}'`,
+    ].join('\n'),
+  )
+  t.comment(stderr)
+  t.strictSame(stdout.split('\n'), [
+    '10.7.0.8',
+    '"hello"',
+    '60',
+    'web.lab has address 10.7.0.8',
+    '9.0.7.10.in-addr.arpa domain name pointer nine.lab.',
+    "resolve null [ '10.7.0.8' ]",
+    'lookup null 10.7.0.8',
+    "reverse null [ 'nine.lab' ]",
+    '',
+  ])
+})

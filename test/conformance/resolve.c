@@ -3,6 +3,7 @@
 #include "net.h"
 
 #include <netdb.h>
+#include <semaphore.h>
 
 static char text[8192];
 
@@ -262,4 +263,82 @@ CASE("gethostbyaddr_r")
 {
 	check(gethostbyaddr_r(&loopback, 4, AF_INET, &e, buf, sizeof(buf), &result, &err) == 0 &&
 	      result == &e && strcmp(e.h_name, "localhost") == 0);
+}
+
+static struct gaicb requests[3];
+static struct gaicb *asked[] = {&requests[0], NULL, &requests[1], &requests[2]};
+static sem_t told;
+
+static void ask_three(void)
+{
+	static const char *const names[] = {"localhost", "10.1.2.3", "fd00::5"};
+	static const struct addrinfo any;
+
+	for (int i = 0; i < 3; i++)
+		requests[i] =
+		    (struct gaicb){.ar_name = names[i], .ar_service = "80", .ar_request = &any};
+}
+
+static void expect_three(void)
+{
+	for (int i = 0; i < 3; i++) {
+		equal(gai_error(&requests[i]), 0);
+		check(requests[i].ar_result);
+		freeaddrinfo(requests[i].ar_result);
+	}
+}
+
+CASE("getaddrinfo_a with GAI_WAIT")
+{
+	ask_three();
+	equal(getaddrinfo_a(GAI_WAIT, asked, 4, NULL), 0);
+	expect_three();
+	equal(gai_cancel(&requests[0]), EAI_ALLDONE);
+}
+
+CASE("getaddrinfo_a with GAI_NOWAIT, and gai_suspend")
+{
+	const struct gaicb *one[1];
+
+	ask_three();
+	equal(getaddrinfo_a(GAI_NOWAIT, asked, 4, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		one[0] = &requests[i];
+		while (gai_error(&requests[i]) == EAI_INPROGRESS) {
+			int e = gai_suspend(one, 1, NULL);
+
+			check(e == 0 || e == EAI_ALLDONE);
+		}
+	}
+	expect_three();
+}
+
+static void tell(union sigval value)
+{
+	if (value.sival_int == 77)
+		sem_post(&told);
+}
+
+CASE("getaddrinfo_a with GAI_NOWAIT calls a function when all is done")
+{
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD,
+				 .sigev_notify_function = tell,
+				 .sigev_value.sival_int = 77};
+
+	sem_init(&told, 0, 0);
+	ask_three();
+	equal(getaddrinfo_a(GAI_NOWAIT, asked, 4, &event), 0);
+	must(sem_wait(&told));
+	expect_three();
+}
+
+CASE("getaddrinfo_a in an unknown mode")
+{
+	equal(getaddrinfo_a(77, asked, 4, NULL), EAI_SYSTEM);
+	equal(errno, EINVAL);
+}
+
+CASE("gai_suspend on nothing")
+{
+	equal(gai_suspend(NULL, 0, NULL), EAI_ALLDONE);
 }
