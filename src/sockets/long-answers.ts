@@ -1,10 +1,11 @@
 // Answers longer than a call's block: the first part goes with the call, the rest waits here for calls that fetch it. Who
 // does not come for it loses it when others want the room.
 import { ESTALE } from '../base/errno.ts'
-import { CALL_DATA_SIZE } from '../shm/layout.ts'
+import { ABI_CALLS, CALL_DATA_SIZE } from '../shm/layout.ts'
 import type { Call } from './calls.ts'
 
-const MOST = 64
+/** One for each call in flight, and some that were given up. */
+const MOST = 2 * ABI_CALLS
 const MOST_BYTES = 32 << 20
 
 export class LongAnswers {

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 
 import { iothRun, runtime } from '../helpers/ioth-run.ts'
 import { dissect, Lab } from '../helpers/lab.ts'
+import { injectFault, stackServerOf } from '../helpers/stack-server.ts'
 import { noTaps } from '../helpers/netns.ts'
 
 const skip = noTaps ?? false
@@ -200,3 +201,103 @@ t.test('programs with resolvers of their own: dig, host, Node’s dns.resolve', 
     '',
   ])
 })
+
+t.test('files that are shown are read in any way, from anywhere, and not written', async t => {
+  const env = runtime(t)
+  const text = `
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def say(title, f):
+    try: print(title, f())
+    except OSError as e: print(title, errno.errorcode[e.errno])
+path = "/etc/resolv.conf"
+read = lambda: open(path).read()
+def fopen(mode, again=None):
+    libc.fopen.restype = libc.freopen.restype = ctypes.c_void_p
+    file = libc.fopen(path.encode(), mode)
+    if not file: raise OSError(ctypes.get_errno(), "")
+    if again: file = libc.freopen(again, mode, ctypes.c_void_p(file))
+    buf = ctypes.create_string_buffer(100)
+    n = libc.fread(buf, 1, 100, ctypes.c_void_p(file))
+    libc.fclose(ctypes.c_void_p(file))
+    return buf.raw[:n]
+say("read", read)
+say("fopen", lambda: fopen(b"r"))
+say("freopen", lambda: fopen(b"r", path.encode()))
+say("fopen a", lambda: fopen(b"a"))
+say("fopen r+", lambda: fopen(b"r+"))
+for flags in "O_WRONLY", "O_RDWR", "O_TRUNC", "O_CREAT", "O_DIRECTORY":
+    say(flags, lambda: os.read(os.open(path, getattr(os, flags)), 10))
+say("excl", lambda: os.open(path, os.O_CREAT | os.O_EXCL))
+say("size", lambda: os.stat(path).st_size == os.lstat(path).st_size == len(read()))
+for mode in os.F_OK, os.R_OK, os.W_OK, os.X_OK: say("access %d" % mode, lambda: os.access(path, mode))
+say("cloexec", lambda: os.get_inheritable(os.open(path, os.O_RDONLY)))
+say("fds", lambda: sorted(os.listdir("/proc/self/fd"), key=int)[:0])
+before = len(os.listdir("/proc/self/fd"))
+for i in range(50): os.stat(path), read(), os.access(path, 4)
+say("left", lambda: len(os.listdir("/proc/self/fd")) - before)
+if os.getuid() == 0:
+    os.chroot("/proc/self/fdinfo")
+    os.chdir("/")
+    os.setuid(65534)
+    say("far away", read)
+`
+  const options = ['--ip', '10.7.0.5', '--dns', '10.7.0.1', '--dns', 'fe80::1']
+  const { stdout, stderr } = await iothRun([...options, 'python3', '-c', text], { env })
+  t.equal(stderr, '')
+  const conf = 'nameserver 10.7.0.1\nnameserver fe80::1%eth0\n'
+  const bytes = `b'${conf.replaceAll('\n', '\\n')}'`
+  t.strictSame(stdout.split('\n'), [
+    ...`read ${conf}`.split('\n'),
+    `fopen ${bytes}`,
+    `freopen ${bytes}`,
+    'fopen a EROFS',
+    'fopen r+ EROFS',
+    'O_WRONLY EROFS',
+    'O_RDWR EROFS',
+    'O_TRUNC EROFS',
+    "O_CREAT b'nameserver'",
+    'O_DIRECTORY ENOTDIR',
+    'excl EEXIST',
+    'size True',
+    'access 0 True',
+    'access 4 True',
+    'access 2 False',
+    'access 1 False',
+    'cloexec False',
+    'fds []',
+    'left 0',
+    ...(process.getuid!() === 0 ? `far away ${conf}`.split('\n') : []),
+    '',
+  ])
+})
+
+t.test(
+  'a look-up outlives the stack’s thread, and the end of another that waits',
+  { skip },
+  async t => {
+    const { lab: network } = await lab(t)
+    Object.assign(network.env, { IOTH_FAULTS: '1' })
+    const slow = ['--dns', '10.7.0.99', '--dns', '10.7.0.1', '--dns-option', 'timeout:3']
+    const { program } = network.run(
+      ...['--ip', '10.7.0.5/24', ...slow, 'python3', '-u', '-c'],
+      `${GAI}
+import os, signal
+child = os.fork()
+print("asking")
+print(os.getpid() > 0 and ask("web.lab" if child else "four.lab")[0])
+if child:
+    print(os.waitpid(child, 0)[1], ask("four.lab")[0])`,
+    )
+    await program.says(/asking\nasking\n/)
+    const stack = await stackServerOf(network.env, program.pid)
+    t.equal(injectFault(stack, 'throw'), 0)
+    const { stdout } = await program.ends(30_000)
+    t.strictSame(stdout.split('\n').slice(2).sort(), [
+      '',
+      "0 ['10.7.0.4']",
+      "['10.7.0.4']",
+      "['10.7.0.8', '2001:db8::8']",
+    ])
+  },
+)
