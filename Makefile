@@ -37,7 +37,7 @@ build/shim/%.o: preload/% Makefile
 build/libioth.so: $(SHIM)
 	$(CC) -shared -pthread $(LDFLAGS) $^ -ldl -o $@
 
-build/ioth-%: preload/%.c preload/abi.h Makefile
+build/ioth-%: preload/%.c preload/abi.h preload/filter.h Makefile
 	@mkdir -p build
 	$(CC) $(C) $(CFLAGS) $(LDFLAGS) $< -o $@
 

@@ -26,6 +26,8 @@ export interface RunArgs {
   settings: Settings
   net: string
   verbose: boolean
+  /** The program can have no socket of the host's network (preload/filter.h). */
+  guard: boolean
   /** Where in the arguments the command begins. */
   command: number
 }
@@ -63,6 +65,8 @@ ${tuningLines()}
   --mac ADDRESS           its Ethernet address (made up unless given)
   --net NETWORK           the network it joins: switch://NAME, a switch's directory, or another
                           plug, such as tap://NAME (switch://default unless given)
+  --no-seccomp            let what ioth does not serve (static programs, Go, io_uring) have
+                          sockets of the host's network; otherwise it can have none
   --verbose               say on standard error what was started, and what it was given
   --version, --help       print that and end
 
@@ -84,6 +88,7 @@ const options = {
   conf: { type: 'string', multiple: true },
   mac: { type: 'string' },
   net: { type: 'string' },
+  'no-seccomp': { type: 'boolean' },
   verbose: { type: 'boolean' },
   version: { type: 'boolean' },
   help: { type: 'boolean' },
@@ -132,6 +137,7 @@ function configuration(values: Values): Omit<RunArgs, 'command'> {
     settings,
     // The stack server has another working directory.
     net: absoluteVnl(values.net ?? conf?.net ?? 'switch://default'),
+    guard: !(values['no-seccomp'] ?? false),
     verbose: (values.verbose ?? false) || (conf?.verbose ?? false),
   }
 }
@@ -153,6 +159,7 @@ interface Values {
   conf?: string[]
   mac?: string
   net?: string
+  'no-seccomp'?: boolean
   verbose?: boolean
   version?: boolean
   help?: boolean

@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   const own = inherited()
   keepIgnoring(own.ignored)
   hideDescriptors()
-  const { settings, net, verbose } = args
+  const { settings, net, verbose, guard } = args
   const stack = await startStackServer(parts.server, {
     net,
     settings,
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
     verbose,
   })
   if (verbose) report(stack, net, command)
-  become(parts, own, stack, own.args.slice(args.command))
+  become(parts, own, stack, guard, own.args.slice(args.command))
 }
 
 interface Parts {
@@ -77,11 +77,24 @@ function hideDescriptors(): void {
 }
 
 /** Gives the process back what Node changed, and starts the launcher in it. */
-function become(parts: Parts, own: Inherited, stack: StackReady, command: string[]): never {
+function become(
+  parts: Parts,
+  own: Inherited,
+  stack: StackReady,
+  guard: boolean,
+  command: string[],
+): never {
   for (const fd of own.fds) libc.fcntl(fd, libc.F_SETFD, 0)
   // Node opens /dev/null where a standard descriptor is missing.
   for (const fd of [0, 1, 2]) if (!own.fds.includes(fd)) libc.close(fd)
-  const launch = [parts.launcher, own.limit, own.blocked, own.ignored, '--']
+  const launch = [
+    parts.launcher,
+    own.limit,
+    own.blocked,
+    own.ignored,
+    ...(guard ? [] : ['open']),
+    '--',
+  ]
   const error = libc.execve(
     Buffer.from(parts.launcher),
     [...launch.map(word => Buffer.from(word)), ...command.map(word => Buffer.from(word, 'latin1'))],

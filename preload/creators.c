@@ -204,11 +204,34 @@ static int make_native(int fd)
 	return fdtab_find(fd, &s) ? sock_go_native(fd, &s) : 0;
 }
 
-/** After a recvmsg(): the numbers in it are new. */
+/* A socket of the host's network, which a program under ioth is not to have. */
+static int is_foreign_net(int fd)
+{
+	int domain = AF_UNIX;
+	socklen_t len = sizeof(domain);
+
+	if (raw(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return 0;
+	return domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET ? -EACCES : 0;
+}
+
+static int close_one(int fd)
+{
+	return (int)raw(SYS_close, fd);
+}
+
+/** After a recvmsg(): the numbers in it are new. What comes with a socket of the host's network is
+ * not received at all, as Linux does it when a security module says no: MSG_CTRUNC. */
 void fdtab_received(struct msghdr *msg)
 {
-	if (msg->msg_controllen)
-		each_passed(msg, forget_one);
+	if (!msg->msg_controllen)
+		return;
+	each_passed(msg, forget_one);
+	if (!ioth_attached() || each_passed(msg, is_foreign_net) == 0)
+		return;
+	each_passed(msg, close_one);
+	msg->msg_controllen = 0;
+	msg->msg_flags |= MSG_CTRUNC;
 }
 
 /** Before a sendmsg(): sockets of ours in it may end up with anybody, so they go native. */

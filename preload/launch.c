@@ -1,22 +1,23 @@
-/* ioth-launch LIMIT BLOCKED IGNORED -- COMMAND [ARG...]
+/* ioth-launch LIMIT BLOCKED IGNORED [open] -- COMMAND [ARG...]
  *
  * The few steps between ioth-run and the user's program, in the process that becomes it. Node has
  * raised the soft limit of open files and reset what the signals do; here the program gets back
  * what it would have had: the limit (a number or "unlimited") and two signal masks, in hexadecimal
- * as /proc/PID/status prints them. Then the seccomp filter, whose listener tells the stack server
- * when the last descendant has ended, and the program itself. Everything opened here is closed
- * here. */
+ * as /proc/PID/status prints them. Then the seccomp filter (filter.h), whose listener tells the
+ * stack server when the last descendant has ended, and the program itself. "open": a filter without
+ * rules. Everything opened here is closed here. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "abi.h"
+#include "filter.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,10 @@ enum { EXIT_IOTH = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
 static void restore_limit(const char *limit);
 static void restore_signals(const char *blocked, const char *ignored);
-static void hand_over(void);
+static void refuse_inherited(void);
+static void hand_over(bool open);
 static void preload_shim(void);
-static int install_filter(void);
+static int install_filter(bool open);
 static int connect_ctl(void);
 static int connect_to(const struct sockaddr_un *addr, socklen_t len);
 static void send_launch(int ctl, int listener);
@@ -49,15 +51,20 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void die(int status, cons
 
 int main(int argc, char **argv)
 {
-	if (argc < 6 || strcmp(argv[4], "--") != 0)
+	bool open = argc > 4 && strcmp(argv[4], "open") == 0;
+	char **command = argv + (open ? 6 : 5);
+
+	if (argc < (open ? 7 : 6) || strcmp(command[-1], "--") != 0)
 		die(EXIT_IOTH, "ioth-launch is started by ioth-run: run ioth-run instead");
-	hand_over();
+	if (!open)
+		refuse_inherited();
+	hand_over(open);
 	preload_shim();
 	/* Last: the limit may be too low for the steps above, and a signal could end them. */
 	restore_limit(argv[1]);
 	restore_signals(argv[2], argv[3]);
-	execvp(argv[5], &argv[5]);
-	cannot_run(argv[5], errno);
+	execvp(command[0], command);
+	cannot_run(command[0], errno);
 }
 
 static void restore_limit(const char *limit)
@@ -93,10 +100,35 @@ static void restore_signals(const char *blocked, const char *ignored)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &block, NULL, sizeof(block));
 }
 
-/* Tells the stack server that its program starts now, and gives it the listener to watch. */
-static void hand_over(void)
+/* A socket of the host's network that lies beyond the standard descriptors would be a way out that
+ * nobody sees; 0 to 2 are where the user is (inetd, ssh). */
+static void refuse_inherited(void)
 {
-	int listener = install_filter();
+	DIR *fds = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	while (fds && (entry = readdir(fds))) {
+		int fd = atoi(entry->d_name);
+		int domain = AF_UNIX;
+		socklen_t len = sizeof(domain);
+
+		if (fd <= STDERR_FILENO || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+			continue;
+		if (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET)
+			die(EXIT_IOTH,
+			    "cannot hand descriptor %d to the program: it is a socket of the "
+			    "host's "
+			    "network (close it, %d>&-, or run with --no-seccomp)",
+			    fd, fd);
+	}
+	if (fds)
+		closedir(fds);
+}
+
+/* Tells the stack server that its program starts now, and gives it the listener to watch. */
+static void hand_over(bool open)
+{
+	int listener = install_filter(open);
 	int ctl = connect_ctl();
 
 	send_launch(ctl, listener);
@@ -122,20 +154,28 @@ static void preload_shim(void)
 	free(value);
 }
 
-/* A filter that allows everything, for its listener: it hangs up when the last task under the
- * filter is gone. -1 where the kernel gives none: already under a filter with a listener (EBUSY:
- * ioth-run in ioth-run), an older kernel (EINVAL, ENOSYS), a sandbox (EPERM, EACCES). The server
- * then watches this process alone. */
-static int install_filter(void)
+/* The filter's listener hangs up when the last task under it is gone. -1 where the kernel gives
+ * none: already under a filter with a listener (EBUSY: ioth-run in ioth-run), an older kernel
+ * (EINVAL, ENOSYS), a sandbox (EPERM, EACCES). The server then watches this process alone, and the
+ * rules are installed without. */
+static int install_filter(bool open)
 {
-	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog program = {.len = 1, .filter = &allow};
+	const struct sock_filter *filter = open ? open_filter : guard_filter;
+	struct sock_fprog program = {
+	    .len = (unsigned short)(open ? sizeof(open_filter) / sizeof(*filter)
+					 : sizeof(guard_filter) / sizeof(*filter)),
+	    .filter = (struct sock_filter *)filter,
+	};
+	int listener;
 	/* Before 5.16 a filter also switched on a mitigation that slows the program down. */
 	unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		die(EXIT_IOTH, "cannot give up new privileges: %s", strerror(errno));
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (listener < 0 && !open)
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	return listener;
 }
 
 /* By abstract name, or by path when this network namespace is not the server's. */

@@ -10,6 +10,7 @@ t.test('parseRunArgs() fills in what is not given', async t => {
     settings: noSettings(),
     net: 'switch://default',
     verbose: false,
+    guard: true,
     command: 0,
   })
 })
@@ -75,6 +76,7 @@ for (const [line, want] of [
   ['--net /tmp/lab x', { net: '/tmp/lab' }],
   ['--net ./lab x', { net: `${process.cwd()}/lab` }],
   ['--verbose x', { verbose: true }],
+  ['--no-seccomp x', { guard: false }],
   ['-- x --ip y', { command: 1 }],
   ['--verbose -- --odd', { command: 2 }],
   ['curl --verbose --ip 1', { command: 0, verbose: false }],
