@@ -53,6 +53,11 @@ for (const [line, want] of [
   ],
   ['--mtu 1400 x', { mtu: 1400 }],
   [
+    '--dns 10.0.0.53 --dns fd00::53 --search lab --search b.lab. x',
+    { dns: ['10.0.0.53', 'fd00::53'], search: ['lab', 'b.lab'] },
+  ],
+  ['--dns-option ndots:2 --dns-option rotate x', { dnsOptions: ['ndots:2', 'rotate'] }],
+  [
     '--conf "ip=10.0.0.5 dhcp" --ip fd00::5 x',
     { dhcp: true, addresses: ['10.0.0.5/24', 'fd00::5/64'] },
   ],

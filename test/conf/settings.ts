@@ -2,6 +2,7 @@ import t from 'tap'
 import {
   checkSettings,
   noSettings,
+  parseDnsOption,
   parseMtu,
   parseName,
   parseOwnAddress,
@@ -150,3 +151,17 @@ for (const [what, settings, gateway] of [
     const routes = [{ destination: 'x', gateway, metric: 0 }]
     checkSettings({ ...noSettings(), ...(settings as Partial<Settings>), routes })
   }, `checkSettings(), a gateway ${what}`)
+
+for (const text of ['ndots:2', 'rotate', 'timeout:1', 'no-aaaa'])
+  t.equal(parseDnsOption('x', text), text, `parseDnsOption() of ${text}`)
+for (const text of [
+  '',
+  'ndots',
+  'ndots:',
+  'ndots:x',
+  'rotate:1',
+  'nosuch',
+  'ndots:1000',
+  '__proto__',
+])
+  t.throws(() => parseDnsOption('x', text), { message: /^cannot use x: no such option/ })
