@@ -129,10 +129,10 @@ for (const [title, parts, end, accepts, want] of [
     const [accepted] = server.program.accepted
     t.same([...accepted.in.take()], [0, 4, ...QUERY])
     for (const part of parts) {
-      server.program.write(accepted, Uint8Array.from(part), 0)
-      network.settle()
+      server.program.write(accepted, Uint8Array.from(part), network.now)
+      network.run(1000)
     }
-    if (end) server.stack.tcp.close(accepted.tcb, 0)
+    if (end) server.stack.tcp.close(accepted.tcb, network.now)
     network.settle()
     t.equal(told.join(), want)
     t.ok(carrier.isIdle)
