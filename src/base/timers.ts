@@ -29,6 +29,12 @@ export class Timers {
     return this.size === 0 ? Infinity : this.when[this.heap[0]]
   }
 
+  /** Sets the deadline of `id` to times[at], unless it has an earlier one. (A number that is passed may be put on the heap.) */
+  sooner(id: number, times: Float64Array, at: number): void {
+    if (this.place[id] < 0 ? times[at] < Infinity : times[at] < this.when[id])
+      this.set(id, times[at])
+  }
+
   /** Sets the deadline of `id`, or moves it. Infinity clears it. */
   set(id: number, when: number): void {
     if (when === Infinity) return this.clear(id)

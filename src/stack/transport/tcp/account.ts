@@ -1,6 +1,7 @@
 // What has been sent is written down: text that went for the first time, and text that went again.
-import { backedOff, stopTiming } from './rtt.ts'
+import { startTimer, stopTiming } from './rtt.ts'
 import * as flight from './flight.ts'
+import * as L from './layout.ts'
 import { probeResent } from './mtu-probe.ts'
 import { type Seq, add, latest } from './seq.ts'
 import { F_PINGPONG, F_TIMED, R_FAST, type Tcb } from './tcb.ts'
@@ -12,7 +13,10 @@ import { EV_ROOM } from './user.ts'
 /** Text sent this soon after text came is an answer to it, ms: Linux's TCP_ATO_MIN. */
 const ANSWER_MS = 40
 
-/** `n` bytes of text at SND.NXT, and the FIN behind them. */
+/**
+ * `n` bytes of text at SND.NXT, and the FIN behind them. For every segment, so times are read and written where they lie: a
+ * number that an accessor takes or gives goes over the heap where V8 does not inline it, and here it would be too much.
+ */
 export function noteNew(
   tcp: Tcp,
   tcb: Tcb,
@@ -21,25 +25,25 @@ export function noteNew(
   mss: number,
   now: number,
 ): void {
-  const { snd, rcv } = tcb
+  const { snd, times, at64 } = tcb
   snd.nxt = add(snd.nxt, fin ? n + 1 : n)
   snd.max = snd.nxt
   flight.sent(tcb, snd.max, now)
   if (n % mss !== 0) snd.sml = latest(snd.sml, snd.nxt)
-  snd.persistAt = Infinity
-  snd.corkAt = Infinity
+  times[at64 + L.PERSIST_AT] = Infinity
+  times[at64 + L.CORK_AT] = Infinity
   tcb.dataSegsOut += segments(n, mss)
-  snd.bytesSent += n
+  times[at64 + L.BYTES_SENT] += n
   if (snd.recovery === R_FAST) snd.prrOut += n
   if (!tcb.has(F_TIMED)) {
     tcb.mark(F_TIMED)
     snd.rttSeq = snd.nxt
-    snd.rttAt = now
+    times[at64 + L.RTT_AT] = now
   }
-  if (snd.retransmitAt === Infinity) snd.retransmitAt = now + backedOff(tcb)
-  if (snd.stalledAt === 0) snd.stalledAt = now
-  snd.lastSent = now
-  if (now - rcv.lastText < ANSWER_MS) tcb.mark(F_PINGPONG)
+  if (times[at64 + L.RETRANSMIT_AT] === Infinity) startTimer(tcb, now)
+  if (times[at64 + L.STALLED_AT] === 0) times[at64 + L.STALLED_AT] = now
+  times[at64 + L.LAST_SENT] = now
+  if (now - times[at64 + L.LAST_TEXT] < ANSWER_MS) tcb.mark(F_PINGPONG)
   armProbe(tcb, mss, now)
   if (tcb.notSentLowat > 0) tcp.raise(tcb, EV_ROOM)
 }
@@ -68,7 +72,7 @@ export function noteAgain(
   if (snd.recovery === R_FAST) snd.prrOut += all
   snd.lastSent = now
   if (snd.retransmitAt === Infinity || (from === snd.una && snd.recovery === R_FAST))
-    snd.retransmitAt = now + backedOff(tcb)
+    startTimer(tcb, now)
 }
 
 const segments = (n: number, mss: number): number => (n > mss ? Math.ceil(n / mss) : 1)

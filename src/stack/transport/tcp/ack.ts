@@ -8,7 +8,7 @@ import { news } from './news.ts'
 import { noteDelivery } from './rate.ts'
 import { onAck } from './recovery.ts'
 import { probeArrived } from './mtu-probe.ts'
-import { backedOff, sample } from './rtt.ts'
+import { sample, startTimer } from './rtt.ts'
 import { takeSacks } from './sack.ts'
 import type { Segment } from './segment.ts'
 import { after, before, diff } from './seq.ts'
@@ -110,7 +110,8 @@ function advance(
   measure(tcb, seg, acked, now)
   snd.retries = 0
   const done = snd.una === snd.max
-  snd.retransmitAt = done ? Infinity : now + backedOff(tcb)
+  if (done) snd.retransmitAt = Infinity
+  else startTimer(tcb, now)
   snd.stalledAt = done ? 0 : now
   tcb.softError = 0
   tcb.path!.confirm(now)

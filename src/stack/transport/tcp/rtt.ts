@@ -1,4 +1,5 @@
 // Round-trip time and retransmission timeout (RFC 6298), with Linux's bounds.
+import * as L from './layout.ts'
 import { resetMinRtt, updateMinRtt } from './min-rtt.ts'
 import { F_TIMED, type Tcb } from './tcb.ts'
 
@@ -30,6 +31,14 @@ export function sample(tcb: Tcb, r: number, now: number, delayed = false): void 
 export function backedOff(tcb: Tcb): number {
   const { rto, backoff } = tcb.snd
   return backoff === 0 ? rto : Math.min(RTO_MAX, rto * 2 ** Math.min(backoff, 30))
+}
+
+/** The retransmission timer runs from now on (section 5). */
+export function startTimer(tcb: Tcb, now: number): void {
+  const { times, at64, snd } = tcb
+  // In place, and backedOff() only when it has something to do: a number that is given goes over the heap.
+  times[at64 + L.RETRANSMIT_AT] =
+    snd.backoff === 0 ? now + times[at64 + L.RTO] : now + backedOff(tcb)
 }
 
 /** Karn: what is sent again is not timed. */

@@ -443,30 +443,17 @@ export class Tcb {
   }
 
   clearDeadlines(): void {
-    this.lingerAt = Infinity
-    this.keepAliveAt = Infinity
-    this.snd.retransmitAt = Infinity
-    this.snd.reorderAt = Infinity
-    this.snd.probeAt = Infinity
-    this.snd.persistAt = Infinity
-    this.snd.corkAt = Infinity
-    this.snd.pacedUntil = Infinity
-    this.rcv.delayedAckAt = Infinity
+    const { times, at64 } = this
+    times.fill(Infinity, at64 + L.DEADLINES, at64 + L.DEADLINES_END)
   }
 
-  /** The earliest deadline. */
-  get deadline(): number {
-    return Math.min(
-      this.snd.retransmitAt,
-      this.snd.reorderAt,
-      this.snd.probeAt,
-      this.rcv.delayedAckAt,
-      this.snd.persistAt,
-      this.snd.corkAt,
-      this.snd.pacedUntil,
-      this.keepAliveAt,
-      this.lingerAt,
-    )
+  /** Where in `times` the earliest deadline stands. */
+  get firstDeadline(): number {
+    const { times } = this
+    const end = this.at64 + L.DEADLINES_END
+    let first = this.at64 + L.DEADLINES
+    for (let i = first + 1; i < end; i++) if (times[i] < times[first]) first = i
+    return first
   }
 
   private address(field: number): Address {

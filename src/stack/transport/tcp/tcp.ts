@@ -435,8 +435,7 @@ export class Tcp implements Protocol {
 
   /** Makes the heap wake us no later than the first deadline. Later is found out when it does. */
   arm(tcb: Tcb): void {
-    const deadline = tcb.deadline
-    if (deadline < this.timers.at(tcb.slot)) this.timers.set(tcb.slot, deadline)
+    this.timers.sooner(tcb.slot, tcb.times, tcb.firstDeadline)
   }
 
   /** An empty record, at the expense of the oldest TIME-WAIT if need be; undefined: there is none. */

@@ -3,7 +3,7 @@
 import { abort } from './calls.ts'
 import { ackNow } from './challenge.ts'
 import { pathMss } from './emit.ts'
-import { HELD } from './layout.ts'
+import { BYTES_RECEIVED, HELD, LAST_TEXT, RTO } from './layout.ts'
 import * as ranges from './ranges.ts'
 import type { Segment } from './segment.ts'
 import { type Seq, add, after, before, diff, latest } from './seq.ts'
@@ -25,8 +25,10 @@ export function takeText(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): boolean
     tcb.mark(F_ACK_NOW)
   }
   if (n <= 0) return true
-  if (rcv.lastText !== 0 && now - rcv.lastText > tcb.snd.rto) wakeUp(tcb)
-  rcv.lastText = now
+  const { times, at64 } = tcb
+  const last = times[at64 + LAST_TEXT]
+  if (last !== 0 && now - last > times[at64 + RTO]) wakeUp(tcb)
+  times[at64 + LAST_TEXT] = now
   const size = Math.min(n, pathMss(tcb))
   if (size > rcv.mss) rcv.mss = size
   if (rcv.urgent === URGENT_DUE) takeUrgentByte(tcp, tcb, seg, n)
@@ -46,7 +48,7 @@ function takeInOrder(tcp: Tcp, tcb: Tcb, seg: Segment, n: number, now: number): 
   rcv.nxt = next
   receive!.publish(n)
   if (holes) ranges.trim(words, list, next)
-  rcv.bytesReceived += n
+  tcb.times[tcb.at64 + BYTES_RECEIVED] += n
   tcp.raise(tcb, EV_TEXT)
   measureRoundTrip(tcb, now)
   if (holes) tcb.mark(F_ACK_NOW)

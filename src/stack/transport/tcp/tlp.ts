@@ -7,6 +7,7 @@ import { reduceSsthresh } from './congestion.ts'
 import { effectiveMss, emit, push } from './emit.ts'
 import { news } from './news.ts'
 import { RTO_INITIAL, backedOff } from './rtt.ts'
+import * as L from './layout.ts'
 import type { Segment } from './segment.ts'
 import { add, after, before, diff } from './seq.ts'
 import { F_SACK, R_NONE, type Tcb } from './tcb.ts'
@@ -21,7 +22,7 @@ const PATIENCE = 2
 
 /** Sets the deadline; none if RACK's timer is there, or nothing is outstanding, or a probe already is. */
 export function armProbe(tcb: Tcb, mss: number, now: number): void {
-  const { snd } = tcb
+  const { snd, times, at64 } = tcb
   const flight = diff(snd.max, snd.una)
   if (
     flight === 0 ||
@@ -30,14 +31,16 @@ export function armProbe(tcb: Tcb, mss: number, now: number): void {
     snd.probe !== NONE ||
     !tcb.has(F_SACK)
   ) {
-    snd.probeAt = Infinity
+    times[at64 + L.PROBE_AT] = Infinity
     return
   }
+  const srtt = times[at64 + L.SRTT]
   // With only one segment to acknowledge the peer may delay that (RFC 8985 section 7.2, WCDelAckT).
-  const wait = snd.srtt === 0 ? RTO_INITIAL : 2 * snd.srtt + (flight <= mss ? snd.rtoMin : PATIENCE)
-  const at = now + wait
+  const patience = srtt === 0 ? RTO_INITIAL : flight <= mss ? snd.rtoMin : PATIENCE
+  times[at64 + L.PROBE_AT] = now + 2 * srtt + patience
   // At the time of the RTO it is a probe that goes, and the RTO begins anew.
-  snd.probeAt = at < snd.retransmitAt ? at : snd.retransmitAt
+  if (times[at64 + L.PROBE_AT] > times[at64 + L.RETRANSMIT_AT])
+    times[at64 + L.PROBE_AT] = times[at64 + L.RETRANSMIT_AT]
 }
 
 /** The deadline has passed. False: the link has no room. */
