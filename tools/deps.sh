@@ -23,6 +23,8 @@ need dnsmasq dnsmasq-base
 need dig bind9-dnsutils
 need host bind9-host
 need radvd radvd
+need iperf3 iperf3
+need socat socat
 need ethtool ethtool
 need nft nftables
 need vde_switch vde-switch

@@ -42,6 +42,56 @@ for (const [title, ends] of [
     await nothingLeft(t, env)
   })
 
+/** A UDP server in a group, connected to nobody, and a client that is connected. */
+const udpEcho = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('10.0.0.5', 7))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('239.1.2.3') + bytes(4))
+print('ready', flush=True)
+while True:
+    text, peer = s.recvfrom(100)
+    s.sendto(text, peer)
+`
+const udpClient = `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(1)
+s.connect(('10.0.0.5', 7))
+print('ready', flush=True)
+for line in sys.stdin:
+    for _ in range(10):
+        s.send(line.encode())
+        try:
+            print(s.recv(100).decode().strip(), s.getsockname()[0], flush=True)
+            break
+        except TimeoutError:
+            pass
+`
+
+t.test('UDP sockets are what they were after the thread has changed', async t => {
+  const env = faulty(t)
+  const server = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', udpEcho], { env })
+  await server.says(/ready/)
+  const client = iothStart(t, ['--ip', '10.0.0.6', PYTHON, '-c', udpClient], { env })
+  await client.says(/ready/)
+  const stacks = [await stackServerOf(env, server.pid), await stackServerOf(env, client.pid)]
+  for (const word of ['first', 'second', 'third']) {
+    client.child.stdin!.write(`${word}\n`)
+    await client.says(new RegExp(`${word} 10\\.0\\.0\\.6`))
+    for (const stack of stacks) t.equal(injectFault(stack, 'throw'), 0)
+    await Promise.all(
+      stacks.map(stack =>
+        until('another thread', 10_000, () =>
+          /thrown as a test asked/.test(readFileSync(join(stack.dir, 'log'), 'latin1')),
+        ),
+      ),
+    )
+  }
+  client.child.stdin!.end('last\n')
+  await client.says(/last 10\.0\.0\.6/)
+})
+
 /** Listens twice, accepts, connects and sleeps through a change of threads in every way a program may sleep. */
 const sleepers = `
 import os, select, socket, sys, threading, time

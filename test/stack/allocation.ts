@@ -167,7 +167,7 @@ t.test('a million TCP segments and their acknowledgments: no object', async t =>
   segments(250_000) // until it is compiled for good
   const bytes = allocated(() => segments(1_000_000)) / 1_000_000
   // Two or three numbers, which V8 keeps on the heap where the function that gives them was not inlined: no object.
-  t.ok(bytes < 56, `${bytes} bytes per segment`)
+  t.ok(bytes < 16, `${bytes} bytes per segment`)
   t.equal(a.stack.tcp.counters.retransmitted, 0)
 })
 
