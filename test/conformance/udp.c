@@ -563,6 +563,33 @@ CASE("a forked child and a dup share the socket; a closed copy does not close it
 	close(x);
 }
 
+CASE("datagrams that wait are read in order by who has the socket as standard input")
+{
+	struct sockaddr_in b;
+	int x = udp(), y = udp_bound(&b), saved = dup(STDIN_FILENO);
+	char buf[8];
+
+	for (int i = 0; i < 5; i++)
+		to(x, (const char *[]){"1", "22", "333", "", "55555"}[i], &b);
+	wait_in(y);
+	must(dup2(y, STDIN_FILENO));
+	to(x, "6", &b);
+	equal(read(STDIN_FILENO, buf, sizeof(buf)), 1);
+	equal(recv(y, buf, sizeof(buf), 0), 2);
+	equal(read(STDIN_FILENO, buf, sizeof(buf)), 3);
+	equal(read(STDIN_FILENO, buf, sizeof(buf)), 0);
+	equal(read(STDIN_FILENO, buf, sizeof(buf)), 5);
+	equal(recv(STDIN_FILENO, buf, sizeof(buf), 0), 1);
+	fails(recv(y, buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
+	if (saved >= 0)
+		must(dup2(saved, STDIN_FILENO));
+	else
+		close(STDIN_FILENO);
+	close(saved);
+	close(x);
+	close(y);
+}
+
 CASE("read() and write() on a connected socket")
 {
 	struct sockaddr_in a, b;

@@ -11,7 +11,7 @@ import { QUIET } from './flags.ts'
 /** As net.core.rmem_default: what may wait for a program that said nothing. */
 const RCVBUF_DEFAULT = 212_992
 /** What Linux counts for a small datagram beside its text (SKB_TRUESIZE). */
-const OVERHEAD = 768
+export const OVERHEAD = 768
 /** The error queue's most. */
 const MOST_ERRORS = 64
 /** Any message of ours has room in a send buffer of this size. */

@@ -25,6 +25,8 @@ export class MessageSocket extends SocketRecord {
   queuedBytes = 0
   /** On the way to native mode: nothing more is sent. */
   held = false
+  /** How many came back since then: they go before what has arrived meanwhile. */
+  returned = 0
   /** Native: the head of what lies in the program's socket. */
   inFlight: Uint8Array | undefined
   /** A message of the program's that found no room: head and text. */

@@ -41,6 +41,7 @@ export function serveMessageCall(ground: Ground, m: MessageSocket, call: Call): 
       return giveName(ground, m, call)
     case A.OP_MESSAGE_HOLD:
       m.held = true
+      m.returned = 0
       return 0
     case A.OP_NATIVE:
       m.held = false

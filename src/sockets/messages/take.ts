@@ -1,10 +1,10 @@
 // From the program to the stack: what lies at our end of a message socket.
 import { EAGAIN } from '../../base/errno.ts'
 import * as libc from '../../ffi/libc.ts'
-import { MESSAGE, MESSAGE_RETURNED, MESSAGE_SIZE } from '../../shm/layout.ts'
+import { MESSAGE, MESSAGE_DATA, MESSAGE_RETURNED, MESSAGE_SIZE } from '../../shm/layout.ts'
 import type { Ground } from '../ground.ts'
 import * as T from '../table.ts'
-import { flush } from './deliver.ts'
+import { OVERHEAD, flush, receiveBuffer } from './deliver.ts'
 import { QUIET } from './flags.ts'
 import type { MessageSocket } from './message-socket.ts'
 
@@ -57,8 +57,7 @@ function takeOne(ground: Ground, m: MessageSocket, n: number): boolean {
   if (headed) inbound.headed(stage.bytes, 0, n - MESSAGE_SIZE)
   else inbound.bare(stage.bytes, 0, n)
   if (inbound.kind === MESSAGE_RETURNED) {
-    m.queue.push(stage.bytes.slice(0, n))
-    m.queue[m.queue.length - 1][MESSAGE.kind] = 0
+    takeBack(m, stage.bytes.slice(0, n))
     return true
   }
   if (m.kind.send(inbound) !== -EAGAIN) return true
@@ -66,6 +65,14 @@ function takeOne(ground: Ground, m: MessageSocket, n: number): boolean {
   m.waitingIsBare = !headed
   ground.messages.blocked.add(m)
   return false
+}
+
+/** Nobody has read it: it comes again, bare. What a program says came back, more than there can have been, is not kept. */
+function takeBack(m: MessageSocket, message: Uint8Array): void {
+  if (!m.held || m.queuedBytes > 2 * receiveBuffer(m)) return
+  message[MESSAGE.kind] = MESSAGE_DATA
+  m.queue.splice(m.returned++, 0, message)
+  m.queuedBytes += message.length + OVERHEAD
 }
 
 function bearsCookie(m: MessageSocket, view: DataView): boolean {
