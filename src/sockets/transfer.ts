@@ -2,7 +2,15 @@
 import * as libc from '../ffi/libc.ts'
 import type { Ground } from './ground.ts'
 import { pumpIn, pumpOut } from './native.ts'
-import { answerWaiters, showDead, showEnd, showRoom, showText, showUrgent } from './readiness.ts'
+import {
+  answerWaiters,
+  hasRoom,
+  showDead,
+  showEnd,
+  showRoom,
+  showText,
+  showUrgent,
+} from './readiness.ts'
 import { RECORD, RECORD_CONNECTED, WAIT_CONNECTED } from '../shm/layout.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -57,6 +65,8 @@ function plugSeen(ground: Ground, s: Stream): boolean {
 /** The handshake of our connect is done. */
 export function connected(ground: Ground, s: Stream): void {
   s.set(T.STATE, T.CONNECTED)
+  // Before the program may write: what TCP_NOTSENT_LOWAT lets it.
+  hasRoom(ground, s)
   s.share(RECORD.state, RECORD_CONNECTED)
   answerWaiters(ground, s, WAIT_CONNECTED, 0)
   refresh(ground, s)
