@@ -4,8 +4,10 @@ import { getSystemErrorMap } from 'node:util'
 
 export const EPERM = 1 as const
 export const ENOENT = 2 as const
+export const ESRCH = 3 as const
 export const EINTR = 4 as const
 export const EIO = 5 as const
+export const ENXIO = 6 as const
 export const EBADF = 9 as const
 export const EAGAIN = 11 as const
 export const ENOMEM = 12 as const
@@ -25,6 +27,7 @@ export const EPIPE = 32 as const
 export const ERANGE = 34 as const
 export const ENAMETOOLONG = 36 as const
 export const ENOSYS = 38 as const
+export const ENODATA = 61 as const
 export const ENONET = 64 as const
 export const EPROTO = 71 as const
 export const EOVERFLOW = 75 as const
@@ -64,8 +67,10 @@ export const EWOULDBLOCK = EAGAIN
 const names = new Map<number, string>([
   [EPERM, 'EPERM'],
   [ENOENT, 'ENOENT'],
+  [ESRCH, 'ESRCH'],
   [EINTR, 'EINTR'],
   [EIO, 'EIO'],
+  [ENXIO, 'ENXIO'],
   [EBADF, 'EBADF'],
   [EAGAIN, 'EAGAIN'],
   [ENOMEM, 'ENOMEM'],
@@ -85,6 +90,7 @@ const names = new Map<number, string>([
   [ERANGE, 'ERANGE'],
   [ENAMETOOLONG, 'ENAMETOOLONG'],
   [ENOSYS, 'ENOSYS'],
+  [ENODATA, 'ENODATA'],
   [ENONET, 'ENONET'],
   [EPROTO, 'EPROTO'],
   [EOVERFLOW, 'EOVERFLOW'],

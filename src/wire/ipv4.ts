@@ -13,6 +13,7 @@ export const IPV4_ID = 4
 export const IPV4_FRAGMENT = 6
 export const IPV4_TTL = 8
 export const IPV4_PROTOCOL = 9
+export const IPV4_CHECKSUM = 10
 export const IPV4_SRC = 12
 export const IPV4_DST = 16
 
@@ -130,7 +131,11 @@ export function emitIpv4(
   const ttlProtocol = (ttl << 8) | protocol
   writeU16(bytes, at + IPV4_TTL, ttlProtocol)
   const addresses = (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff)
-  writeU16(bytes, at + 10, finish(first + totalLength + id + fragment + ttlProtocol + addresses))
+  writeU16(
+    bytes,
+    at + IPV4_CHECKSUM,
+    finish(first + totalLength + id + fragment + ttlProtocol + addresses),
+  )
   writeU32(bytes, at + IPV4_SRC, src)
   writeU32(bytes, at + IPV4_DST, dst)
 }
