@@ -22,12 +22,17 @@ import { Ipv6 } from './net/ipv6.ts'
 import type { Packet, Path } from './net/path.ts'
 import type { Route, RouteTable } from './net/route.ts'
 import { type SourceCandidate, sortDestinations } from './net/selection.ts'
+import { Packets } from './transport/packet/packets.ts'
+import { Ping } from './transport/ping/ping.ts'
+import { Raw } from './transport/raw/raw.ts'
+import type { SenderHost } from './transport/sender.ts'
 import { Tcp } from './transport/tcp/tcp.ts'
 import type { TcpTuning } from './transport/tcp/tuning.ts'
 import type { TcpUser } from './transport/tcp/user.ts'
 import { Udp, type UdpHost } from './transport/udp/udp.ts'
 
 export { PROBE_FULL, PROBE_QUICK, type ProbeTiming } from './link/arp-probe.ts'
+export { Neighbor, type NeighborTable } from './link/neighbor.ts'
 export { CHECKSUM_UNKNOWN, CHECKSUM_VALID, type FrameSink } from './link/sink.ts'
 export type { AddressOrigin, AddressState, InterfaceAddress } from './net/addresses.ts'
 export type { FilterMode } from './net/groups.ts'
@@ -35,6 +40,15 @@ export * from './net/path.ts'
 export type { Unreachable } from './net/protocol.ts'
 export type { Route, RouteOrigin } from './net/route.ts'
 export type { ReceiveBuffer, SendBuffer } from './transport/tcp/buffers.ts'
+export { IPPROTO_RAW, RawEndpoint } from './transport/raw/endpoint.ts'
+export type { RawUser } from './transport/raw/user.ts'
+export { type Subject, newSubject, run as runFilter } from './transport/filter/machine.ts'
+export { INSTRUCTION_LEN, MOST_INSTRUCTIONS, AD_MAX } from './transport/filter/opcodes.ts'
+export { Program } from './transport/filter/program.ts'
+export * from './transport/packet/endpoint.ts'
+export type { PacketOut } from './transport/packet/packets.ts'
+export { PingEndpoint, type PingUser } from './transport/ping/endpoint.ts'
+export type { Sender } from './transport/sender.ts'
 export { congestionName, congestionNamed } from './transport/tcp/congestion.ts'
 export { deferSeconds, deferTimeouts } from './transport/tcp/options.ts'
 export type { TcpOption, TcpSettings } from './transport/tcp/options.ts'
@@ -45,6 +59,7 @@ export * from './transport/tcp/user.ts'
 export { Endpoint, LOOPBACK_INDEX, NIC_INDEX, interfaceOf } from './transport/udp/endpoint.ts'
 export type { FamilyOptions } from './transport/udp/endpoint.ts'
 export { Outgoing } from './transport/udp/outgoing.ts'
+export type { Member } from './transport/udp/memberships.ts'
 export type { UdpUser } from './transport/udp/user.ts'
 
 const UDP_CAPACITY = 16_384
@@ -78,6 +93,9 @@ export interface StackCounters {
   readonly net6: NetCounters
   readonly tcp: Tcp['counters']
   readonly udp: Udp['counters']
+  readonly raw: Raw['counters']
+  readonly ping: Ping['counters']
+  readonly packets: Packets['counters']
 }
 
 export class Stack {
@@ -87,6 +105,9 @@ export class Stack {
   readonly ipv6: Ipv6
   readonly tcp: Tcp
   readonly udp: Udp
+  readonly raw: Raw
+  readonly ping: Ping
+  readonly packets: Packets
   readonly counters: StackCounters
   private readonly loopback = new Loopback()
 
@@ -107,13 +128,27 @@ export class Stack {
     this.udp = new Udp({ capacity, random: this.ipv4.random, host: this.udpHost() })
     this.ipv4.protocols.set(IPPROTO_UDP, this.udp)
     this.ipv6.protocols.set(IPPROTO_UDP, this.udp)
+    this.raw = new Raw(this.senderHost(), this.ipv4.random)
+    this.ipv4.listener = this.raw.v4
+    this.ipv6.listener = this.raw.v6
+    this.ping = new Ping(this.senderHost(), this.ipv4.random)
+    this.ipv4.icmp.pinger = this.ipv6.icmp.pinger = this.ping
+    this.packets = new Packets(this.nic, this.loopback, this.ipv4.random)
     this.counters = {
       link: this.nic.counters,
       net: this.ipv4.counters,
       net6: this.ipv6.counters,
       tcp: this.tcp.counters,
       udp: this.udp.counters,
+      raw: this.raw.counters,
+      ping: this.ping.counters,
+      packets: this.packets.counters,
     }
+  }
+
+  /** What went through loopback: datagrams, and their octets. */
+  get loopbackCounters(): { readonly packets: number; readonly octets: number } {
+    return this.loopback
   }
 
   /** Largest packet on the link. */
@@ -210,7 +245,7 @@ export class Stack {
     this.nic.setSink(sink)
   }
 
-  /** A frame from the link. `gsoSize`: the segment size, where the frame is longer than the mtu, else 0. */
+  /** A frame from the link. `gsoSize`: the segment size, where the frame is longer than the mtu, else 0. The rest is for who watches. */
   frameArrives(
     bytes: Uint8Array,
     offset: number,
@@ -218,8 +253,19 @@ export class Stack {
     checksum: number,
     gsoSize: number,
     now: number,
+    checksumStart = 0,
+    checksumOffset = 0,
   ): void {
-    this.nic.frameArrives(bytes, offset, length, checksum, gsoSize, now)
+    this.nic.frameArrives(
+      bytes,
+      offset,
+      length,
+      checksum,
+      gsoSize,
+      now,
+      checksumStart,
+      checksumOffset,
+    )
   }
 
   /** The station with this MAC has left the network for good: connections to what is behind it end at once. */
@@ -291,14 +337,32 @@ export class Stack {
   private udpHost(): UdpHost {
     const { ipv4, ipv6 } = this
     return {
+      ...this.groupHost(),
       get generation() {
         return ipv4.generation + ipv6.generation
       },
       path: (src, dst) => (dst.isV4 ? ipv4 : ipv6).path(src, dst, IPPROTO_UDP),
-      isLocal: address => this.isLocal(address),
-      isBroadcast: address => address.isV4 && ipv4.isBroadcast(address.d),
-      groups: group => (group.isV4 ? ipv4 : ipv6).groups,
       refuse: (packet, now) => this.refuse(packet, now),
+    }
+  }
+
+  private senderHost(): SenderHost {
+    const { ipv4, ipv6 } = this
+    return {
+      ...this.groupHost(),
+      get generation() {
+        return ipv4.generation + ipv6.generation
+      },
+      path: (src, dst, protocol) => (dst.isV4 ? ipv4 : ipv6).rawPath(src, dst, protocol),
+    }
+  }
+
+  private groupHost() {
+    const { ipv4, ipv6 } = this
+    return {
+      isLocal: (address: Address) => this.isLocal(address),
+      isBroadcast: (address: Address) => address.isV4 && ipv4.isBroadcast(address.d),
+      groups: (group: Address) => (group.isV4 ? ipv4 : ipv6).groups,
     }
   }
 
@@ -321,8 +385,12 @@ export class Stack {
     for (; budget > 0; budget--) {
       const at = loopback.peek()
       if (at < 0) break
-      const to = loopback.family === 4 ? this.ipv4 : this.ipv6
-      to.loops(loopback.bytes, at, loopback.length, now)
+      const { family } = loopback
+      if (loopback.watcher !== undefined) loopback.came()
+      if (family !== 0) {
+        const to = family === 4 ? this.ipv4 : this.ipv6
+        to.loops(loopback.bytes, at, loopback.length, loopback.raw, now)
+      }
       loopback.release()
     }
     return budget

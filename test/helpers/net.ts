@@ -78,18 +78,21 @@ export interface Station {
     checksum: number,
     gsoSize: number,
     now: number,
+    checksumStart?: number,
+    checksumOffset?: number,
   ): void
 }
 
 /** Hands a frame to a station, at an odd place in memory. */
 export function arrive(station: Station, frame: Frame | Uint8Array, now: number): void {
   const bytes = frame instanceof Uint8Array ? frame : frame.bytes
-  const { gsoSize, checksumStart } =
-    frame instanceof Uint8Array ? { gsoSize: 0, checksumStart: 0 } : frame
+  const { gsoSize, checksumStart, checksumOffset } =
+    frame instanceof Uint8Array ? { gsoSize: 0, checksumStart: 0, checksumOffset: 0 } : frame
   const memory = new Uint8Array(bytes.length + 9).fill(0x5a)
   memory.set(bytes, 5)
   const checksum = checksumStart > 0 ? CHECKSUM_VALID : CHECKSUM_UNKNOWN
-  station.frameArrives(memory, 5, bytes.length, checksum, gsoSize, now)
+  const { length } = bytes
+  station.frameArrives(memory, 5, length, checksum, gsoSize, now, checksumStart, checksumOffset)
 }
 
 /** Carries frames both ways until there are none, the first of `a` first. How many there were. */

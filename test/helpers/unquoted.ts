@@ -4,9 +4,12 @@ import type { Address } from '../../src/wire/address.ts'
 
 export const unquoted = (
   from: Address,
-): Pick<Unreachable, 'from' | 'bytes' | 'transport' | 'end'> => ({
+): Pick<Unreachable, 'from' | 'ttl' | 'bytes' | 'ip' | 'transport' | 'end' | 'info'> => ({
   from,
+  ttl: 64,
   bytes: new Uint8Array(0),
+  ip: 0,
   transport: 0,
+  info: 0,
   end: 0,
 })

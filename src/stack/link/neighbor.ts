@@ -18,6 +18,8 @@ const MAX_SOLICIT = 3
 const CAPACITY = 1024
 /** A program that scans a network must not push out the neighbors it talks to. */
 const MAX_INCOMPLETE = CAPACITY / 2
+/** They are never put out, so they may not be all. */
+const MAX_PERMANENT = CAPACITY / 4
 /** What may wait for one neighbor, and for all together. RFC 1122 section 2.3.2.2 asks for one packet. */
 const WAITING_FRAMES = 64
 const WAITING_BYTES = 256 * 1024
@@ -47,6 +49,8 @@ export class Neighbor {
   probes = 0
   /** It said that it forwards packets (RFC 4861's IsRouter). */
   router = false
+  /** A user says where it is: nobody else is asked, or believed. Always REACHABLE. */
+  permanent = false
   /** When it was last known to hear us. */
   confirmed = 0
   /** Counts up with each look-up that was not `ready`: the smallest is the longest unused. */
@@ -104,6 +108,7 @@ export class NeighborTable {
   private readonly freeIds = Array.from({ length: CAPACITY }, (_, i) => CAPACITY - 1 - i)
   private readonly timers = new Timers(CAPACITY)
   private incomplete = 0
+  private permanents = 0
   private waitingBytes = 0
   private uses = 0
   /** Latest time we were told: packets are sent without one. Requests go out at the next run(). */
@@ -120,6 +125,14 @@ export class NeighborTable {
   get size(): number {
     return this.byAddress.size
   }
+
+  /** In no particular order. */
+  get all(): Iterable<Neighbor> {
+    return this.byAddress.values()
+  }
+
+  /** Counts the changes of entries. */
+  generation = 0
 
   /** When run() has something to do. */
   get next(): number {
@@ -154,6 +167,7 @@ export class NeighborTable {
   /** `neighbor` says that it is at `mac`; `reply`: it said so to us alone, in an answer (RFC 4861 section 7.2.5). */
   learn(neighbor: Neighbor, mac: Mac, reply: boolean, now: number): void {
     this.now = now
+    if (neighbor.permanent) return
     const solicited = reply && (neighbor.state === 'INCOMPLETE' || neighbor.state === 'PROBE')
     const changed = !neighbor.hasMac || !neighbor.mac.equals(mac)
     neighbor.mac = mac
@@ -174,6 +188,7 @@ export class NeighborTable {
     now: number,
   ): boolean {
     this.now = now
+    if (neighbor.permanent) return false
     if (!neighbor.hasMac && (neighbor.state === 'FAILED' || mac === undefined)) return false
     const differs = mac !== undefined && neighbor.hasMac && !mac.equals(neighbor.mac)
     if (differs && !override) {
@@ -227,7 +242,7 @@ export class NeighborTable {
   /** The link is another one, or up again: nobody is where he was until he says so. */
   relink(): void {
     for (const neighbor of this.byAddress.values()) {
-      if (neighbor.state === 'FAILED') continue
+      if (neighbor.state === 'FAILED' || neighbor.permanent) continue
       neighbor.probes = 0
       if (neighbor.hasMac) this.enter(neighbor, 'PROBE')
       this.timers.set(neighbor.id, this.now)
@@ -237,7 +252,9 @@ export class NeighborTable {
   /** The station with this MAC has left: its addresses. */
   macGone(mac: Mac, now: number): Address[] {
     this.now = now
-    const gone = [...this.byAddress.values()].filter(n => n.hasMac && n.mac.equals(mac))
+    const gone = [...this.byAddress.values()].filter(
+      n => n.hasMac && !n.permanent && n.mac.equals(mac),
+    )
     for (const neighbor of gone) this.fail(neighbor, now)
     return gone.map(neighbor => neighbor.address)
   }
@@ -276,11 +293,14 @@ export class NeighborTable {
     const rank = { FAILED: 0, STALE: 1, DELAY: 2, PROBE: 3, REACHABLE: 4, INCOMPLETE: 5 }
     let victim: Neighbor | undefined
     for (const n of this.byAddress.values()) {
-      if (n.state === 'INCOMPLETE' || n.waiting.length > 0) continue
+      if (n.state === 'INCOMPLETE' || n.permanent || n.waiting.length > 0) continue
       const order = victim && (rank[n.state] - rank[victim.state] || n.used - victim.used)
       if (order === undefined || order < 0) victim = n
     }
-    if (victim === undefined) return
+    if (victim !== undefined) this.putOut(victim)
+  }
+
+  private putOut(victim: Neighbor): void {
     this.timers.clear(victim.id)
     this.slots[victim.id] = undefined
     this.freeIds.push(victim.id)
@@ -289,12 +309,43 @@ export class NeighborTable {
     victim.id = -1
   }
 
+  /**
+   * A user says where `address` is: for ever (`permanent`), or until it is found not to be there. False: there is no room.
+   */
+  assign(address: Address, mac: Mac, permanent: boolean, now: number): boolean {
+    this.now = now
+    const known = this.find(address)
+    if (permanent && known?.permanent !== true && this.permanents >= MAX_PERMANENT) return false
+    const neighbor = known ?? this.add(address)
+    if (neighbor === undefined) return false
+    if (permanent !== neighbor.permanent) this.permanents += permanent ? 1 : -1
+    neighbor.permanent = permanent
+    neighbor.mac = mac
+    this.timers.clear(neighbor.id)
+    if (permanent) this.enter(neighbor, 'REACHABLE')
+    else this.stale(neighbor)
+    this.flush(neighbor)
+    return true
+  }
+
+  /** Takes the entry for `address` away; what waits for it is lost. False: there is none. */
+  forget(address: Address, now: number): boolean {
+    const neighbor = this.find(address)
+    if (neighbor === undefined) return false
+    if (neighbor.permanent) this.permanents--
+    neighbor.permanent = false
+    this.fail(neighbor, now)
+    this.putOut(neighbor)
+    return true
+  }
+
   /** The one place where a state changes. */
   private enter(neighbor: Neighbor, state: NeighborState): void {
     if (neighbor.state === 'INCOMPLETE') this.incomplete--
     if (state === 'INCOMPLETE') this.incomplete++
     neighbor.state = state
     neighbor.probes = 0
+    this.generation++
     this.update(neighbor)
   }
 

@@ -1,11 +1,12 @@
 // The network interface: frames in, checked and sorted; packets out, to a neighbor's MAC. It knows nothing of IP: what is
 // above registers by ethertype, and tells which groups it wants to hear.
-import { i32, u16 } from '../../base/bytes.ts'
+import { copy, i32, u16 } from '../../base/bytes.ts'
 import { ETHER_HEADER_LEN, emitEthernet } from '../../wire/ethernet.ts'
 import type { Mac } from '../../wire/mac.ts'
 import { LinkCounters } from './counters.ts'
 import type { Neighbor, NeighborLink, WaitingPacket } from './neighbor.ts'
 import { CHECKSUM_VALID, type FrameSink } from './sink.ts'
+import type { FrameWatcher } from './watcher.ts'
 
 /** Whom a frame was for: us alone, a group that we are in, everybody. */
 export const CAST_UNICAST = 0
@@ -38,11 +39,17 @@ export class Nic implements NeighborLink {
   /** By ethertype. */
   readonly handlers = new Map<number, PacketHandler>()
   readonly users: LinkUser[] = []
+  watcher: FrameWatcher | undefined
+  /** Called when the user sets it down. */
+  onDown: () => void = () => {}
   sink: FrameSink | undefined
   /** The largest packet that we send. */
   mtu = DEFAULT_MTU
+  isUp = true
+  private link: FrameSink | undefined
   private linkMtu = DEFAULT_MTU
   private mtuLimit = Infinity
+  private wantedMtu = Infinity
   /** The link takes segments longer than its mtu, and leaves the checksum to us. */
   offload = false
 
@@ -62,7 +69,21 @@ export class Nic implements NeighborLink {
   }
 
   /** The link is up, or (undefined) down. What is kept for sending stays, if the new link can take it. */
-  setSink(sink: FrameSink | undefined): void {
+  setSink(link: FrameSink | undefined): void {
+    this.link = link
+    this.connect()
+  }
+
+  /** The user's wish: while it is not up, the link is as good as down. */
+  setUp(up: boolean): void {
+    if (up === this.isUp) return
+    this.isUp = up
+    this.connect()
+    if (!up) this.onDown()
+  }
+
+  private connect(): void {
+    const sink = this.isUp ? this.link : undefined
     this.sink = sink
     if (sink === undefined) {
       for (const user of this.users) user.linkDown()
@@ -74,10 +95,21 @@ export class Nic implements NeighborLink {
     for (const user of this.users) user.linkUp()
   }
 
+  /** As large as the link, and who configures it, let them be. */
+  get maxMtu(): number {
+    return Math.min(this.linkMtu, this.mtuLimit)
+  }
+
   /** No packet of ours is to be larger; what others send is bounded by the link alone. */
   limitMtu(mtu: number): void {
     this.mtuLimit = mtu
-    this.mtu = Math.min(mtu, this.linkMtu)
+    this.mtu = Math.min(mtu, this.wantedMtu, this.linkMtu)
+  }
+
+  /** The user's wish, which stays when others say otherwise. */
+  setMtu(mtu: number): void {
+    this.wantedMtu = mtu
+    this.limitMtu(this.mtuLimit)
   }
 
   /** Frames to this group are ours from now on, until leave() was called as often. */
@@ -102,10 +134,16 @@ export class Nic implements NeighborLink {
     checksum: number,
     gsoSize: number,
     now: number,
+    checksumStart = 0,
+    checksumOffset = 0,
   ): void {
-    const { counters, mac } = this
+    const { counters, mac, watcher } = this
     counters.framesIn++
     counters.bytesIn += length
+    if (!this.isUp) {
+      counters.linkDown++
+      return
+    }
     if (length < ETHER_HEADER_LEN) {
       counters.frameTooShort++
       return
@@ -114,6 +152,8 @@ export class Nic implements NeighborLink {
       counters.frameTooLong++
       return
     }
+    if (watcher !== undefined)
+      watcher.came(bytes, at, length, gsoSize, checksumStart, checksumOffset)
     const high = u16(bytes, at)
     const low = i32(bytes, at + 2)
     let cast = CAST_UNICAST
@@ -197,9 +237,35 @@ export class Nic implements NeighborLink {
       return
     }
     emitEthernet(this.bytes, this.frame, dst, this.mac, type)
-    this.counters.framesOut++
-    this.counters.bytesOut += ETHER_HEADER_LEN + length
-    this.sink!.close(ETHER_HEADER_LEN + length, gsoSize, checksumStart, checksumOffset)
+    this.emit(ETHER_HEADER_LEN + length, gsoSize, checksumStart, checksumOffset)
+  }
+
+  /** The frame opened last. */
+  private emit(
+    length: number,
+    gsoSize: number,
+    checksumStart: number,
+    checksumOffset: number,
+  ): void {
+    const { counters, watcher } = this
+    counters.framesOut++
+    counters.bytesOut += length
+    if (watcher !== undefined)
+      watcher.went(this.bytes, this.frame, length, gsoSize, checksumStart, checksumOffset)
+    this.sink!.close(length, gsoSize, checksumStart, checksumOffset)
+  }
+
+  /** A frame of a program's own, link header and all, as it is. False: no room now. */
+  sendFrame(bytes: Uint8Array, at: number, length: number): boolean {
+    const to = this.openFrame(length - ETHER_HEADER_LEN)
+    if (to < 0) return false
+    if (this.target !== 'sink') {
+      this.counters.linkDown++
+      return true
+    }
+    copy(this.bytes, to - ETHER_HEADER_LEN, bytes, at, length)
+    this.emit(length, 0, 0, 0)
+    return true
   }
 
   transmit(neighbor: Neighbor, packet: WaitingPacket): boolean {

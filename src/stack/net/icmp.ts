@@ -31,7 +31,13 @@ import { IPPROTO_ICMP, IPV4_HEADER_LEN, Ipv4Packet } from '../../wire/ipv4.ts'
 import type { NetCounters } from './counters.ts'
 import { MIN_PMTU_V4, type PathMtus } from './path-mtu.ts'
 import type { Packet, Path } from './path.ts'
-import type { Protocol } from './protocol.ts'
+import {
+  type Listener,
+  NO_PINGER,
+  type Pinger,
+  type Protocol,
+  type Unreachable,
+} from './protocol.ts'
 import type { Redirects } from './redirects.ts'
 import { RateLimit } from './rate-limit.ts'
 
@@ -49,12 +55,15 @@ export interface IcmpGround {
   readonly protocols: ReadonlyMap<number, Protocol>
   readonly pathMtus: PathMtus
   readonly redirects: Redirects
+  /** Raw sockets. */
+  readonly listener: Listener
   isLocal(word: number): boolean
   path(src: Address, dst: Address, protocol: number): Path | number
   random(): number
 }
 
 export class Icmp implements Protocol {
+  pinger: Pinger = NO_PINGER
   private readonly ground: IcmpGround
   private readonly limit: RateLimit
 
@@ -73,13 +82,14 @@ export class Icmp implements Protocol {
     else if (message.type === ICMP_SOURCE_QUENCH)
       counters.icmpIgnored++ // RFC 6633
     else if (message.type === ICMP_REDIRECT) this.ground.redirects.arrives(packet, message, now)
-    else if (message.isError) this.errorArrives(packet.src(), message, now)
-    else counters.icmpIgnored++
+    else if (message.isError) this.errorArrives(packet, message, now)
+    else if (message.type !== ICMP_ECHO_REPLY || !this.pinger.replied(packet, now))
+      counters.icmpIgnored++
   }
 
   /** Of an echo reply that did not arrive nobody wants to know. */
-  unreachable(): boolean {
-    return false
+  unreachable(error: Unreachable, now: number): boolean {
+    return this.pinger.unreachable(error, now)
   }
 
   /**
@@ -118,6 +128,7 @@ export class Icmp implements Protocol {
         packet.length,
         ICMP_DEST_UNREACHABLE,
         ICMP_HOST_UNREACH,
+        0,
         0,
         undefined,
         now,
@@ -164,9 +175,9 @@ export class Icmp implements Protocol {
     return true
   }
 
-  private errorArrives(from: Address, message: IcmpMessage, now: number): void {
+  private errorArrives(packet: Packet, message: IcmpMessage, now: number): void {
     const { counters } = this.ground
-    const { bytes, body, bodyLength, type, code } = message
+    const { bytes, body, bodyLength, type, code, rest } = message
     counters.icmpErrorsIn++
     const quoted = Ipv4Packet.parse(bytes, body, bodyLength)
     if (quoted === undefined) {
@@ -181,7 +192,8 @@ export class Icmp implements Protocol {
         return
       }
     }
-    this.report(quoted, bodyLength, type, code, mtu, from, now)
+    const info = type === ICMP_PARAMETER_PROBLEM ? rest >>> 24 : mtu
+    this.report(quoted, bodyLength, type, code, mtu, info, packet, now)
   }
 
   /** Hands an error to the protocol whose datagram it quotes, `length` bytes of it. */
@@ -191,19 +203,22 @@ export class Icmp implements Protocol {
     type: number,
     code: number,
     mtu: number,
-    from: Address | undefined,
+    info: number,
+    by: Packet | undefined,
     now: number,
   ): void {
+    const { ground } = this
     const { bytes, at, headerLength } = quoted
-    const protocol = this.ground.protocols.get(quoted.protocol)
+    const protocol = ground.protocols.get(quoted.protocol)
+    const heard = ground.listener.counts[quoted.protocol] > 0
     const transport = at + headerLength
     if (
-      protocol === undefined ||
+      (protocol === undefined && !heard) ||
       quoted.fragmentOffset !== 0 ||
       length < headerLength + QUOTED_TRANSPORT ||
-      !this.ground.isLocal(quoted.src)
+      !ground.isLocal(quoted.src)
     ) {
-      this.ground.counters.icmpErrorNotOurs++
+      ground.counters.icmpErrorNotOurs++
       return
     }
     const [errno, hard] = meaning(type, code)
@@ -213,10 +228,12 @@ export class Icmp implements Protocol {
     const dstPort = u16(bytes, transport + 2)
     const seq = i32(bytes, transport + 4)
     const end = at + length
-    const what = { type, code, mtu, from: from ?? src }
-    const quote = { src, dst, srcPort, dstPort, seq, bytes, transport, end }
+    const what = { type, code, mtu, info, from: by?.src() ?? src, ttl: by?.ttl ?? -1 }
+    const quote = { src, dst, srcPort, dstPort, seq, bytes, ip: at, transport, end }
     const error = { errno, hard, ...what, ...quote }
-    if (protocol.unreachable(error, now) && mtu > 0) this.ground.pathMtus.learn(dst, mtu, now)
+    const ours = heard && ground.listener.unreachable(error, quoted.protocol, now)
+    const known = protocol?.unreachable(error, now) === true || ours
+    if (known && mtu > 0) ground.pathMtus.learn(dst, mtu, now)
   }
 }
 

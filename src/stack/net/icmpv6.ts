@@ -37,7 +37,13 @@ import { Ipv6Chain } from '../../wire/ipv6-extensions.ts'
 import type { NetCounters } from './counters.ts'
 import type { PathMtus } from './path-mtu.ts'
 import type { Packet, Path } from './path.ts'
-import type { Protocol, Unreachable } from './protocol.ts'
+import {
+  type Listener,
+  NO_PINGER,
+  type Pinger,
+  type Protocol,
+  type Unreachable,
+} from './protocol.ts'
 import { RateLimit } from './rate-limit.ts'
 
 /** What of the quoted packet's transport header an error must have: ports and sequence number. */
@@ -52,6 +58,8 @@ export interface Icmpv6Ground {
   readonly counters: NetCounters
   readonly protocols: ReadonlyMap<number, Protocol>
   readonly pathMtus: PathMtus
+  /** Raw sockets. */
+  readonly listener: Listener
   isLocal(address: Address): boolean
   path(src: Address, dst: Address, protocol: number): Path | number
   random(): number
@@ -61,6 +69,7 @@ export interface Icmpv6Ground {
 export type MessageHandler = (packet: Packet, message: Icmpv6Message, now: number) => void
 
 export class Icmpv6 implements Protocol {
+  pinger: Pinger = NO_PINGER
   /** By message type, informational ones. */
   readonly handlers = new Map<number, MessageHandler>()
   private readonly ground: Icmpv6Ground
@@ -72,6 +81,9 @@ export class Icmpv6 implements Protocol {
     this.ground = ground
     this.limit = new RateLimit(() => ground.random())
     this.handlers.set(ICMPV6_ECHO_REQUEST, (packet, message) => this.echo(packet, message))
+    this.handlers.set(ICMPV6_ECHO_REPLY, (packet, _, now) => {
+      if (!this.pinger.replied(packet, now)) ground.counters.icmpIgnored++
+    })
   }
 
   arrives(packet: Packet, now: number): void {
@@ -80,7 +92,7 @@ export class Icmpv6 implements Protocol {
     const { bytes, ip, transport, length, checksumValid } = packet
     const message = Icmpv6Message.parse(bytes, ip, transport, length, checksumValid)
     if (message === undefined) counters.icmpMalformed++
-    else if (message.isError) this.errorArrives(packet.src(), message, now)
+    else if (message.isError) this.errorArrives(packet, message, now)
     else {
       const handler = this.handlers.get(message.type)
       if (handler === undefined) counters.icmpIgnored++
@@ -89,7 +101,9 @@ export class Icmpv6 implements Protocol {
   }
 
   /** A router that has a smaller mtu than an echo reply of ours is believed; else nobody wants to know. */
-  unreachable({ mtu, dst, seq }: Unreachable): boolean {
+  unreachable(error: Unreachable, now: number): boolean {
+    const { mtu, dst, seq } = error
+    if (this.pinger.unreachable(error, now)) return true
     return mtu > 0 && this.largeReplies.some(reply => reply.rest === seq && reply.dst.equals(dst))
   }
 
@@ -130,7 +144,7 @@ export class Icmpv6 implements Protocol {
   /** A packet of ours waited in vain for its neighbor: its sender hears what a router would have told it. */
   undeliverable(packet: Uint8Array, now: number): void {
     const type = ICMPV6_DEST_UNREACHABLE
-    this.report(packet, 0, packet.length, type, ICMPV6_ADDR_UNREACH, 0, undefined, now)
+    this.report(packet, 0, packet.length, type, ICMPV6_ADDR_UNREACH, 0, 0, undefined, now)
   }
 
   /** Section 4.2: all the data comes back, from the address that it was sent to if that is one host's. */
@@ -173,7 +187,7 @@ export class Icmpv6 implements Protocol {
     return true
   }
 
-  private errorArrives(from: Address, message: Icmpv6Message, now: number): void {
+  private errorArrives(packet: Packet, message: Icmpv6Message, now: number): void {
     const { counters } = this.ground
     counters.icmpErrorsIn++
     const { bytes, body, bodyLength, type, code, rest } = message
@@ -195,7 +209,8 @@ export class Icmpv6 implements Protocol {
         return
       }
     }
-    this.report(bytes, body, bodyLength, type, code, mtu, from, now)
+    const tells = type === ICMPV6_PACKET_TOO_BIG || type === ICMPV6_PARAMETER_PROBLEM
+    this.report(bytes, body, bodyLength, type, code, mtu, tells ? rest >>> 0 : 0, packet, now)
   }
 
   /** Hands an error to the protocol whose packet it quotes, `length` bytes of it. */
@@ -206,16 +221,19 @@ export class Icmpv6 implements Protocol {
     type: number,
     code: number,
     mtu: number,
-    from: Address | undefined,
+    info: number,
+    by: Packet | undefined,
     now: number,
   ): void {
     const { ground, chain } = this
     const found = chain.skip(bytes, at, length)
-    const protocol = found ? ground.protocols.get(chain.protocol) : undefined
+    const next = chain.protocol
+    const protocol = found ? ground.protocols.get(next) : undefined
+    const heard = found && ground.listener.counts[next] > 0
     const src = Address.read(bytes, at + IPV6_SRC, 16)
     const dst = Address.read(bytes, at + IPV6_DST, 16)
     if (
-      protocol === undefined ||
+      (protocol === undefined && !heard) ||
       length < chain.offset + QUOTED_TRANSPORT ||
       !ground.isLocal(src)
     ) {
@@ -228,10 +246,12 @@ export class Icmpv6 implements Protocol {
     const dstPort = u16(bytes, transport + 2)
     const seq = i32(bytes, transport + 4)
     const end = at + length
-    const what = { type, code, mtu, from: from ?? src }
-    const quote = { src, dst, srcPort, dstPort, seq, bytes, transport, end }
+    const what = { type, code, mtu, info, from: by?.src() ?? src, ttl: by?.ttl ?? -1 }
+    const quote = { src, dst, srcPort, dstPort, seq, bytes, ip: at, transport, end }
     const error = { errno, hard, ...what, ...quote }
-    if (protocol.unreachable(error, now) && mtu > 0) ground.pathMtus.learn(dst, mtu, now)
+    const ours = heard && ground.listener.unreachable(error, next, now)
+    const known = protocol?.unreachable(error, now) === true || ours
+    if (known && mtu > 0) ground.pathMtus.learn(dst, mtu, now)
   }
 }
 

@@ -19,21 +19,26 @@ export class Ipv4GroupPath implements DatagramPath {
   readonly isGroup = true
   readonly isBroadcast: boolean
   discover: number
+  fragmentSize = 0
   copies = TO_LINK | TO_SELF
   private readonly output: Ipv4Output
   private readonly loopback: Loopback
   private readonly protocol: number
   private readonly pseudo: number
   private readonly neighbor: Neighbor
+  private readonly raw: boolean
 
+  /** `raw`: a raw socket's own, whose text is not trusted when it comes back to us. */
   constructor(
     output: Ipv4Output,
     loopback: Loopback,
     src: Address,
     dst: Address,
     protocol: number,
+    raw = false,
   ) {
     this.output = output
+    this.raw = raw
     this.loopback = loopback
     this.src = src
     this.dst = dst
@@ -85,7 +90,7 @@ export class Ipv4GroupPath implements DatagramPath {
     const flags = fits && dontFragment(this.discover) ? IPV4_DF : 0
     const id = flags !== 0 ? 0 : output.random() & 0xffff
     emitIpv4(bytes, 0, total, id, flags, ttl, protocol, src.d, dst.d, tos)
-    if ((this.copies & TO_SELF) !== 0) this.loop(total)
+    if ((this.copies & TO_SELF) !== 0) this.loop(bytes, 0, total)
     if ((this.copies & TO_LINK) === 0) return
     if (!fits) return sendFragments(output, neighbor, src.d, dst.d, protocol, length, mtu, tos, ttl)
     const at = nic.open(neighbor, total)
@@ -98,20 +103,34 @@ export class Ipv4GroupPath implements DatagramPath {
     nic.close(neighbor, total, 0, 0, 0)
   }
 
+  sendWhole(bytes: Uint8Array, at: number, length: number): boolean {
+    const { output, neighbor } = this
+    const { nic, counters } = output
+    const toLink = (this.copies & TO_LINK) !== 0
+    const to = toLink ? nic.open(neighbor, length) : 0
+    if (to < 0) return false
+    if ((this.copies & TO_SELF) !== 0) this.loop(bytes, at, length)
+    if (!toLink) return true
+    copy(nic.bytes, to, bytes, at, length)
+    counters.packetsOut++
+    nic.close(neighbor, length, 0, 0, 0)
+    return true
+  }
+
   confirm(): void {
     // That one of a group hears us says nothing of the others.
   }
 
   /** Lost when loopback is full, as it would be on the way to any other host. */
-  private loop(total: number): void {
+  private loop(bytes: Uint8Array, from: number, total: number): void {
     const { loopback } = this
     const at = loopback.open(total)
     if (at < 0) {
       this.output.counters.loopNoRoom++
       return
     }
-    copy(loopback.bytes, at, this.bytes, 0, total)
-    loopback.close(total, 4)
+    copy(loopback.bytes, at, bytes, from, total)
+    loopback.close(total, 4, this.raw, true)
   }
 
   private sum(length: number, checksumOffset: number): void {

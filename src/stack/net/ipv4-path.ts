@@ -49,6 +49,7 @@ export class Ipv4Path implements DatagramPath {
   /** TCP cuts its text to the path's mtu itself, or lets the link do it: its datagrams are never fragmented (RFC 1191). */
   private readonly segments: boolean
   discover: number
+  fragmentSize = 0
   copies = TO_LINK
   readonly isGroup = false
   readonly isBroadcast = false
@@ -61,13 +62,14 @@ export class Ipv4Path implements DatagramPath {
   private at = 0
   private target: 'nic' | 'fragments' | 'nowhere' = 'nowhere'
 
-  constructor(output: Ipv4Output, src: Address, dst: Address, protocol: number) {
+  /** `raw`: a raw socket's own, which is cut like any other even where it carries TCP. */
+  constructor(output: Ipv4Output, src: Address, dst: Address, protocol: number, raw = false) {
     this.output = output
     this.nic = output.nic
     this.src = src
     this.dst = dst
     this.protocol = protocol
-    this.segments = protocol === IPPROTO_TCP
+    this.segments = protocol === IPPROTO_TCP && !raw
     this.discover = defaultDiscovery(protocol)
     this.pseudo = pseudoSumV4(src.d, dst.d, protocol)
     this.bytes = output.scratch
@@ -133,6 +135,21 @@ export class Ipv4Path implements DatagramPath {
     emitIpv4(bytes, at, total, id, flags, ttl, this.protocol, this.src.d, this.dst.d, tos)
     this.output.counters.packetsOut++
     nic.close(this.neighbor, total, total > this.limit ? gsoSize : 0, checksumStart, checksumOffset)
+  }
+
+  sendWhole(bytes: Uint8Array, at: number, length: number): boolean {
+    const { output, nic } = this
+    if (this.generation !== output.generation) this.reroute()
+    if (!this.neighbor.ready && !this.resolve()) {
+      output.counters.noRoute++
+      return true
+    }
+    const to = nic.open(this.neighbor, length)
+    if (to < 0) return false
+    copy(nic.bytes, to, bytes, at, length)
+    output.counters.packetsOut++
+    nic.close(this.neighbor, length, 0, 0, 0)
+    return true
   }
 
   confirm(now: number): void {

@@ -2,6 +2,7 @@
 import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from '../../base/errno.ts'
 import { i32, u16 } from '../../base/bytes.ts'
 import { Address, ANY_V4, LOOPBACK_V4 } from '../../wire/address.ts'
+import type { Prefix } from '../../wire/address-text.ts'
 import { checksum } from '../../wire/checksum.ts'
 import { IPPROTO_IGMP } from '../../wire/igmp.ts'
 import {
@@ -42,13 +43,14 @@ import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
 import { MIN_PMTU_V4, PathMtus } from './path-mtu.ts'
 import type { DatagramPath } from './path.ts'
-import type { Protocol } from './protocol.ts'
+import { NO_LISTENER, type Listener, type Protocol } from './protocol.ts'
 import { IPV4_REASSEMBLY_TIME, Reassembly, addIpv4Fragment } from './reassembly.ts'
 import { Redirects } from './redirects.ts'
 import { type Route, RouteTable, nextHop } from './route.ts'
 
 export class Ipv4 implements Ipv4Output {
   readonly protocols = new Map<number, Protocol>()
+  listener: Listener = NO_LISTENER
   readonly counters = new NetCounters()
   readonly icmp: Icmp
   readonly igmp: Igmp
@@ -188,21 +190,36 @@ export class Ipv4 implements Ipv4Output {
     this.paths.keepTo(this.generation)
     const known = this.paths.find(src, dst, protocol)
     if (known !== undefined) return known
-    const path = this.makePath(src, dst, protocol)
+    const path = this.makePath(src, dst, protocol, false)
     if (typeof path !== 'number') this.paths.keep(path, protocol)
     return path
   }
 
-  private makePath(src: Address, dst: Address, protocol: number): DatagramPath | number {
+  /** The same for one raw socket, which shares it with nobody. */
+  rawPath(src: Address, dst: Address, protocol: number): DatagramPath | number {
+    if (src.equals(ANY_V4)) {
+      const chosen = this.sourceFor(dst)
+      if (typeof chosen === 'number') return chosen
+      src = chosen
+    }
+    return this.makePath(src, dst, protocol, true)
+  }
+
+  private makePath(
+    src: Address,
+    dst: Address,
+    protocol: number,
+    raw: boolean,
+  ): DatagramPath | number {
     const group = this.isBroadcast(dst.d) || isMulticast(dst.d)
     if (!this.isLocal(src.d) && !(group && src.isUnspecified)) return -EADDRNOTAVAIL
     if (this.isLocal(dst.d) && this.isUnicast(dst.d))
-      return new LoopbackPath(this.loopback, src, dst, protocol)
+      return new LoopbackPath(this.loopback, src, dst, protocol, raw)
     if (!group && this.hopFor(dst) === undefined) return -ENETUNREACH
     if (src.isLoopback) return -EINVAL
-    if (group && protocol === IPPROTO_TCP) return -ENETUNREACH
-    if (group) return new Ipv4GroupPath(this, this.loopback, src, dst, protocol)
-    return new Ipv4Path(this, src, dst, protocol)
+    if (group && protocol === IPPROTO_TCP && !raw) return -ENETUNREACH
+    if (group) return new Ipv4GroupPath(this, this.loopback, src, dst, protocol, raw)
+    return new Ipv4Path(this, src, dst, protocol, raw)
   }
 
   /** One host's address: not "this network", a group, or everybody. */
@@ -226,27 +243,27 @@ export class Ipv4 implements Ipv4Output {
     this.onLost(entry.address, mac, now)
   }
 
-  /** Each address brings the route to its network. */
+  /** The first address of a network brings the route to it; when it goes, the next one does. */
   private addressChanged(entry: InterfaceAddress, gone: boolean): void {
     const { address, prefixLength } = entry
-    this.routes.remove(
-      route =>
-        route.origin === 'connected' &&
-        route.source?.equals(address) === true &&
-        route.destination.prefixLength === prefixLength,
-    )
+    const isHere = (other: Prefix) =>
+      other.prefixLength === prefixLength && other.address.matches(address, prefixLength)
+    const first = this.addresses.all.find(other => other.isAssigned && isHere(other))
+    const isSecondary = !gone && entry.isAssigned && entry !== first
     if (gone) this.arp.forget(address.d)
     this.redirects.forget()
-    if (gone || !entry.isAssigned) return
-    this.routes.add({
-      destination: { address, prefixLength },
-      gateway: undefined,
-      source: address,
-      metric: 0,
-      origin: 'connected',
-      expires: Infinity,
-    })
-    this.arp.announce()
+    if (!isSecondary)
+      this.routes.remove(route => route.origin === 'connected' && isHere(route.destination))
+    if (!isSecondary && first !== undefined)
+      this.routes.add({
+        destination: { address: first.address, prefixLength },
+        gateway: undefined,
+        source: first.address,
+        metric: 0,
+        origin: 'connected',
+        expires: Infinity,
+      })
+    if (!gone && entry.isAssigned) this.arp.announce()
   }
 
   private arpAddresses() {
@@ -289,28 +306,7 @@ export class Ipv4 implements Ipv4Output {
   ): void {
     const { counters } = this
     counters.packetsIn++
-    if (length < IPV4_HEADER_LEN || bytes[at] >>> 4 !== 4) {
-      counters.badHeader++
-      return
-    }
-    const headerLength = (bytes[at] & 15) << 2
-    const totalLength = u16(bytes, at + IPV4_TOTAL_LENGTH)
-    if (headerLength < IPV4_HEADER_LEN || totalLength < headerLength || totalLength > length) {
-      counters.badHeader++
-      return
-    }
-    if (checksum(bytes, at, headerLength) !== 0) {
-      counters.badHeaderChecksum++
-      return
-    }
-    if (headerLength > IPV4_HEADER_LEN) {
-      const options = ipv4Options(bytes, at, headerLength)
-      if (options !== 'ok') {
-        if (options === 'bad') counters.badOptions++
-        else counters.sourceRoute++
-        return
-      }
-    }
+    if (!this.isWellFormed(bytes, at, length)) return
     const src = i32(bytes, at + IPV4_SRC)
     const dst = i32(bytes, at + IPV4_DST)
     const group = isMulticast(dst) || this.isBroadcast(dst)
@@ -328,14 +324,52 @@ export class Ipv4 implements Ipv4Output {
       counters.linkBroadcast++
       return
     }
+    this.assemble(bytes, at, checksumValid, false, group, now)
+  }
+
+  /** Version, lengths, checksum, options; else it is counted. */
+  private isWellFormed(bytes: Uint8Array, at: number, length: number): boolean {
+    const { counters } = this
+    if (length < IPV4_HEADER_LEN || bytes[at] >>> 4 !== 4) {
+      counters.badHeader++
+      return false
+    }
+    const headerLength = (bytes[at] & 15) << 2
+    const totalLength = u16(bytes, at + IPV4_TOTAL_LENGTH)
+    if (headerLength < IPV4_HEADER_LEN || totalLength < headerLength || totalLength > length) {
+      counters.badHeader++
+      return false
+    }
+    if (checksum(bytes, at, headerLength) !== 0) {
+      counters.badHeaderChecksum++
+      return false
+    }
+    if (headerLength === IPV4_HEADER_LEN) return true
+    const options = ipv4Options(bytes, at, headerLength)
+    if (options === 'bad') counters.badOptions++
+    else if (options === 'source-route') counters.sourceRoute++
+    return options === 'ok'
+  }
+
+  /** A well-formed packet, or the datagram whose last fragment it is. */
+  private assemble(
+    bytes: Uint8Array,
+    at: number,
+    checksumValid: boolean,
+    loopback: boolean,
+    group: boolean,
+    now: number,
+  ): void {
+    const headerLength = (bytes[at] & 15) << 2
+    const totalLength = u16(bytes, at + IPV4_TOTAL_LENGTH)
     if ((u16(bytes, at + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) === 0) {
-      this.deliver(bytes, at, headerLength, totalLength, checksumValid, false, group, now)
+      this.deliver(bytes, at, headerLength, totalLength, checksumValid, loopback, group, now)
       return
     }
     const whole = addIpv4Fragment(this.reassembly, bytes, at, headerLength, totalLength, now)
     if (whole !== undefined) {
       const { headerLength, totalLength } = whole
-      this.deliver(whole.bytes, whole.at, headerLength, totalLength, false, false, group, now)
+      this.deliver(whole.bytes, whole.at, headerLength, totalLength, false, loopback, group, now)
     }
   }
 
@@ -350,12 +384,19 @@ export class Ipv4 implements Ipv4Output {
     return this.groups.wants(packet)
   }
 
-  /** A datagram that we sent to ourselves: what it says is true. */
-  loops(bytes: Uint8Array, at: number, length: number, now: number): void {
+  /** A datagram that we sent to ourselves: what it says is true, unless a program wrote it (`raw`). */
+  loops(bytes: Uint8Array, at: number, length: number, raw: boolean, now: number): void {
+    if (raw && !this.isWellFormed(bytes, at, length)) return
     const dst = i32(bytes, at + IPV4_DST)
     const group = isMulticast(dst) || this.isBroadcast(dst)
     if (isMulticast(dst) && !this.hears(bytes, at)) return
-    this.deliver(bytes, at, IPV4_HEADER_LEN, length, true, true, group, now)
+    // Where it was sent, and what it says, are two things.
+    if (raw && !group && !this.isLocal(dst)) {
+      this.counters.notOurAddress++
+      return
+    }
+    if (raw) this.assemble(bytes, at, false, true, group, now)
+    else this.deliver(bytes, at, IPV4_HEADER_LEN, length, true, true, group, now)
   }
 
   /** Another host may send from this address (RFC 1122 section 3.2.1.3, RFC 6890). */
@@ -375,17 +416,9 @@ export class Ipv4 implements Ipv4Output {
     group: boolean,
     now: number,
   ): void {
-    const protocol = this.protocols.get(bytes[at + IPV4_PROTOCOL])
-    if (group && protocol?.takesGroups !== true) {
-      this.counters.broadcast++
-      return
-    }
-    if (protocol === undefined) {
-      this.counters.noProtocol++
-      this.icmp.error(bytes, at, totalLength, ICMP_DEST_UNREACHABLE, ICMP_PROTOCOL_UNREACH, now)
-      return
-    }
-    const { packet } = this
+    const { packet, listener, counters } = this
+    const number = bytes[at + IPV4_PROTOCOL]
+    const protocol = this.protocols.get(number)
     packet.bytes = bytes
     packet.ip = at
     packet.transport = at + headerLength
@@ -393,7 +426,15 @@ export class Ipv4 implements Ipv4Output {
     packet.checksumValid = checksumValid
     packet.loopback = loopback
     packet.group = group
-    protocol.arrives(packet, now)
+    const heard = listener.counts[number] > 0 && listener.arrives(packet, number, now)
+    if (protocol !== undefined && (!group || protocol.takesGroups === true))
+      return protocol.arrives(packet, now)
+    if (heard) return
+    if (group) counters.broadcast++
+    else {
+      counters.noProtocol++
+      this.icmp.error(bytes, at, totalLength, ICMP_DEST_UNREACHABLE, ICMP_PROTOCOL_UNREACH, now)
+    }
   }
 }
 

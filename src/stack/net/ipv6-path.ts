@@ -56,9 +56,11 @@ export class Ipv6Path implements DatagramPath {
   private readonly protocol: number
   /** TCP cuts its text to the path's mtu itself, or lets the link do it: what is larger is a mistake. */
   private readonly segments: boolean
+  private readonly raw: boolean
   readonly isGroup: boolean
   readonly isBroadcast = false
   discover: number
+  fragmentSize = 0
   copies = TO_LINK
   /** One for the path: nobody can foretell it, and routers keep its packets together (RFC 6437 section 3). */
   private readonly flowLabel: number
@@ -71,13 +73,15 @@ export class Ipv6Path implements DatagramPath {
   private at = 0
   private target: 'nic' | 'fragments' | 'self' | 'nowhere' = 'nowhere'
 
-  constructor(output: Ipv6Output, src: Address, dst: Address, protocol: number) {
+  /** `raw`: a raw socket's own, whose text is not trusted when it comes back to us, nor cut as TCP's. */
+  constructor(output: Ipv6Output, src: Address, dst: Address, protocol: number, raw = false) {
     this.output = output
     this.nic = output.nic
     this.src = src
     this.dst = dst
     this.protocol = protocol
-    this.segments = protocol === IPPROTO_TCP
+    this.segments = protocol === IPPROTO_TCP && !raw
+    this.raw = raw
     this.isGroup = dst.isMulticast
     this.discover = defaultDiscovery(protocol)
     this.flowLabel = output.random() & 0xfffff
@@ -103,7 +107,8 @@ export class Ipv6Path implements DatagramPath {
 
   /** What is larger is cut, or not sent. */
   private get limit(): number {
-    return pathLimit(this.discover, this.mtu, this.output.mtu)
+    const most = pathLimit(this.discover, this.mtu, this.output.mtu)
+    return this.fragmentSize > 0 ? Math.min(most, this.fragmentSize) : most
   }
 
   open(length: number): number {
@@ -133,7 +138,10 @@ export class Ipv6Path implements DatagramPath {
       this.output.counters.noRoute++
       return
     }
-    if (this.target === 'self') return this.closeSelf(length, tos, ttl)
+    if (this.target === 'self') {
+      if (this.raw && checksumOffset >= 0) this.sum(IPV6_HEADER_LEN, length, checksumOffset)
+      return this.closeSelf(length, tos, ttl)
+    }
     if (this.target === 'fragments') return this.closeFragments(length, checksumOffset, tos, ttl)
     // The mtu became smaller since the sender chose this length.
     if (this.target === 'nowhere' || (total > this.limit && gsoSize === 0)) {
@@ -143,7 +151,8 @@ export class Ipv6Path implements DatagramPath {
     const { bytes, at, nic, protocol, src, dst, flowLabel } = this
     let checksumStart = 0
     if (checksumOffset >= 0) {
-      if (nic.offload) {
+      // What comes back to us is looked at.
+      if (nic.offload && !(this.raw && this.isGroup)) {
         checksumStart = ETHER_HEADER_LEN + IPV6_HEADER_LEN
         writeU16(bytes, at + IPV6_HEADER_LEN + checksumOffset, fold(this.pseudo + length))
       } else this.sum(at + IPV6_HEADER_LEN, length, checksumOffset)
@@ -153,6 +162,25 @@ export class Ipv6Path implements DatagramPath {
     this.output.counters.packetsOut++
     const segmentSize = total > this.limit ? gsoSize : 0
     nic.close(this.neighbor, total, segmentSize, checksumStart, checksumOffset)
+  }
+
+  sendWhole(bytes: Uint8Array, at: number, length: number): boolean {
+    const { output, nic } = this
+    if (this.generation !== output.generation) this.reroute()
+    const toSelf = this.isGroup && (this.copies & TO_SELF) !== 0
+    const toLink = !this.isGroup || (this.copies & TO_LINK) !== 0
+    if (toLink && !this.neighbor.ready && !this.resolve()) {
+      output.counters.noRoute++
+      return true
+    }
+    const to = toLink ? nic.open(this.neighbor, length) : 0
+    if (to < 0) return false
+    if (toSelf) this.loop(bytes, at, length)
+    if (!toLink) return true
+    copy(nic.bytes, to, bytes, at, length)
+    output.counters.packetsOut++
+    nic.close(this.neighbor, length, 0, 0, 0)
+    return true
   }
 
   confirm(now: number): void {
@@ -210,7 +238,7 @@ export class Ipv6Path implements DatagramPath {
       return
     }
     copy(loopback.bytes, at, bytes, from, total)
-    loopback.close(total, 6)
+    loopback.close(total, 6, this.raw, true)
   }
 
   /** A sum of zero means in UDP that there is none, which IPv6 does not allow (RFC 8200 section 8.1). */

@@ -47,7 +47,7 @@ import { ArrivedPacket } from './packet.ts'
 import { PathCache } from './path-cache.ts'
 import { MIN_PMTU_V6, PathMtus } from './path-mtu.ts'
 import type { DatagramPath } from './path.ts'
-import type { Protocol } from './protocol.ts'
+import { NO_LISTENER, type Listener, type Protocol } from './protocol.ts'
 import { IPV6_REASSEMBLY_TIME, Reassembly, addIpv6Fragment } from './reassembly.ts'
 import { RouteTable, nextHop } from './route.ts'
 import { RouterDiscovery } from './router-discovery.ts'
@@ -58,6 +58,7 @@ const SHORT_HEADER_LENGTH = 8
 
 export class Ipv6 implements Ipv6Output {
   readonly protocols = new Map<number, Protocol>()
+  listener: Listener = NO_LISTENER
   readonly counters = new NetCounters()
   readonly addresses = new Addresses()
   readonly routes = new RouteTable()
@@ -206,17 +207,32 @@ export class Ipv6 implements Ipv6Output {
     this.paths.keepTo(this.generation)
     const known = this.paths.find(src, dst, protocol)
     if (known !== undefined) return known
-    const path = this.makePath(src, dst, protocol)
+    const path = this.makePath(src, dst, protocol, false)
     if (typeof path !== 'number') this.paths.keep(path, protocol)
     return path
   }
 
-  private makePath(src: Address, dst: Address, protocol: number): DatagramPath | number {
+  /** The same for one raw socket, which shares it with nobody. */
+  rawPath(src: Address, dst: Address, protocol: number): DatagramPath | number {
+    if (src.isUnspecified) {
+      const chosen = this.sourceFor(dst)
+      if (typeof chosen === 'number') return chosen
+      src = chosen
+    }
+    return this.makePath(src, dst, protocol, true)
+  }
+
+  private makePath(
+    src: Address,
+    dst: Address,
+    protocol: number,
+    raw: boolean,
+  ): DatagramPath | number {
     if (!this.isLocal(src)) return -EADDRNOTAVAIL
-    if (this.isLocal(dst)) return new LoopbackPath(this.loopback, src, dst, protocol)
+    if (this.isLocal(dst)) return new LoopbackPath(this.loopback, src, dst, protocol, raw)
     if (this.hopFor(dst) === undefined) return -ENETUNREACH
     if (src.isLoopback) return -EINVAL
-    return new Ipv6Path(this, src, dst, protocol)
+    return new Ipv6Path(this, src, dst, protocol, raw)
   }
 
   private *candidates(hop: Address): Iterable<SourceCandidate & { address: Address }> {
@@ -299,20 +315,28 @@ export class Ipv6 implements Ipv6Output {
       return
     }
     const total = IPV6_HEADER_LEN + u16(bytes, at + IPV6_PAYLOAD_LENGTH)
-    this.input(bytes, at, total, checksumValid, false, now)
+    this.input(bytes, at, total, checksumValid, false, false, now)
   }
 
-  /** A datagram that we sent to ourselves: what it says is true. */
-  loops(bytes: Uint8Array, at: number, length: number, now: number): void {
+  /** A datagram that we sent to ourselves: what it says is true, unless a program wrote it (`raw`). */
+  loops(bytes: Uint8Array, at: number, length: number, raw: boolean, now: number): void {
     this.counters.packetsIn++
     if (!isWholeIpv6(bytes, at, length)) {
       this.counters.badHeader++
       return
     }
     if (bytes[at + IPV6_DST] === 0xff && !this.hears(bytes, at)) return
-    const walk = this.chain.walk(bytes, at, length)
-    if (walk === 'upper') this.deliver(bytes, at, length, true, true, false, now)
-    else this.refuse(bytes, at, length, walk, now)
+    // Where it was sent, and what it says, are two things.
+    if (
+      raw &&
+      bytes[at + IPV6_DST] !== 0xff &&
+      !this.isLocal(Address.read(bytes, at + IPV6_DST, 16))
+    ) {
+      this.counters.notOurAddress++
+      return
+    }
+    const total = IPV6_HEADER_LEN + u16(bytes, at + IPV6_PAYLOAD_LENGTH)
+    this.input(bytes, at, total, !raw, true, false, now)
   }
 
   /** Does anybody here want what is for this packet's group? From whom is another question: routers ask here too. */
@@ -347,14 +371,15 @@ export class Ipv6 implements Ipv6Output {
     at: number,
     total: number,
     checksumValid: boolean,
+    loopback: boolean,
     fragmented: boolean,
     now: number,
   ): void {
     const walk = this.chain.walk(bytes, at, total)
-    if (walk === 'upper') this.deliver(bytes, at, total, checksumValid, false, fragmented, now)
+    if (walk === 'upper') this.deliver(bytes, at, total, checksumValid, loopback, fragmented, now)
     else if (walk !== 'fragment') this.refuse(bytes, at, total, walk, now)
     else if (fragmented) this.counters.badFragment++
-    else this.fragmentArrives(bytes, at, total, checksumValid, now)
+    else this.fragmentArrives(bytes, at, total, checksumValid, loopback, now)
   }
 
   /** RFC 8200 section 4.5. */
@@ -363,6 +388,7 @@ export class Ipv6 implements Ipv6Output {
     at: number,
     total: number,
     checksumValid: boolean,
+    loopback: boolean,
     now: number,
   ): void {
     const { chain, counters } = this
@@ -372,7 +398,7 @@ export class Ipv6 implements Ipv6Output {
     if (first && (word & IPV6_MF) === 0) {
       // It is the whole datagram, and has nothing to do with others of the same id (RFC 6946).
       const walk = chain.resume(bytes, at, total)
-      if (walk === 'upper') this.deliver(bytes, at, total, checksumValid, false, true, now)
+      if (walk === 'upper') this.deliver(bytes, at, total, checksumValid, loopback, true, now)
       else if (walk === 'fragment') counters.badFragment++
       else this.refuse(bytes, at, total, walk, now)
       return
@@ -388,7 +414,7 @@ export class Ipv6 implements Ipv6Output {
     else if (whole === 'offset')
       this.tell(bytes, at, total, PROBLEM_FIELD, fragment + 2, false, now)
     else if (typeof whole === 'object')
-      this.input(whole.bytes, whole.at, whole.totalLength, false, true, now)
+      this.input(whole.bytes, whole.at, whole.totalLength, false, loopback, true, now)
   }
 
   /** A first fragment has all headers up to the transport's (RFC 7112). */
@@ -431,13 +457,11 @@ export class Ipv6 implements Ipv6Output {
     fragmented: boolean,
     now: number,
   ): void {
-    const { packet, chain, counters } = this
-    const protocol = this.protocols.get(chain.protocol)
-    if (protocol === undefined) {
-      counters.noProtocol++
-      this.tell(bytes, at, total, PROBLEM_NEXT_HEADER, chain.pointer, false, now)
-      return
-    }
+    const { packet, chain, counters, listener } = this
+    const number = chain.protocol
+    const protocol = this.protocols.get(number)
+    const listens = listener.counts[number] > 0
+    if (protocol === undefined && !listens) return this.refuseProtocol(bytes, at, total, now)
     if (chain.protocol !== IPPROTO_ICMPV6 && isUnspecifiedAt(bytes, at + IPV6_SRC)) {
       counters.martianSource++
       return
@@ -459,7 +483,14 @@ export class Ipv6 implements Ipv6Output {
     packet.loopback = loopback
     packet.fragmented = fragmented
     packet.group = group
-    protocol.arrives(packet, now)
+    const heard = listens && listener.arrives(packet, number, now)
+    if (protocol !== undefined) protocol.arrives(packet, now)
+    else if (!heard) this.refuseProtocol(bytes, at, total, now)
+  }
+
+  private refuseProtocol(bytes: Uint8Array, at: number, total: number, now: number): void {
+    this.counters.noProtocol++
+    this.tell(bytes, at, total, PROBLEM_NEXT_HEADER, this.chain.pointer, false, now)
   }
 }
 

@@ -44,15 +44,22 @@ export const PMTUDISC_OMIT = 5
 export const TO_LINK = 1
 export const TO_SELF = 2
 
-/** What a path is to a protocol of datagrams. The two that can be set are for the datagrams opened after that. */
+/** What a path is to a protocol of datagrams. Those that can be set are for the datagrams opened after that. */
 export interface DatagramPath extends Path {
   /** PMTUDISC_*; `maxDatagram` follows it. */
   discover: number
+  /** IPV6_MTU: what is larger is cut, or not sent, though the path might take it; 0: as the path says. */
+  fragmentSize: number
   /** TO_* bits, where `isGroup`. */
   copies: number
   readonly isGroup: boolean
   /** To everybody on a link: SO_BROADCAST allows it. */
   readonly isBroadcast: boolean
+  /**
+   * Sends a packet that is there already, `length` bytes with the IP header, no larger than the link's mtu: as it is, whatever
+   * it says. False: the link has no room now.
+   */
+  sendWhole(bytes: Uint8Array, at: number, length: number): boolean
 }
 
 /** An arriving datagram, where it lies; one object is used again for every packet. */

@@ -37,8 +37,42 @@ export interface Unreachable {
   readonly seq: number
   /** Who says so: a router, the destination, or we ourselves. */
   readonly from: Address
+  /** The time to live (hop limit) that the message had left; -1: there was none, we ourselves know it. */
+  readonly ttl: number
   /** What it quotes, from the transport header at `transport` up to `end`; to be copied now. */
   readonly bytes: Uint8Array
   readonly transport: number
   readonly end: number
+  /** Where in bytes the quoted IP header is. */
+  readonly ip: number
+  /** The message's other word: the mtu as it was said, the pointer of a parameter problem. */
+  readonly info: number
+}
+
+/** Who hears all datagrams of some protocols, beside those that they are for: raw sockets of one family. */
+export interface Listener {
+  /** How many listen, by protocol number: what a datagram that nobody listens to costs is one look. */
+  readonly counts: Int32Array
+  /** True: it was for somebody, so the protocol is one that this host has. */
+  arrives(packet: Packet, protocol: number, now: number): boolean
+  /** As Protocol.unreachable(), for all who listen to `protocol`. */
+  unreachable(error: Unreachable, protocol: number, now: number): boolean
+}
+
+/** Who sends echo requests, and wants the replies: ping sockets of one family. */
+export interface Pinger {
+  /** True: somebody waited for it. */
+  replied(packet: Packet, now: number): boolean
+  unreachable(error: Unreachable, now: number): boolean
+}
+
+export const NO_LISTENER: Listener = {
+  counts: new Int32Array(256),
+  arrives: () => false,
+  unreachable: () => false,
+}
+
+export const NO_PINGER: Pinger = {
+  replied: () => false,
+  unreachable: () => false,
 }

@@ -13,6 +13,8 @@ export interface Route {
   readonly source: Address | undefined
   readonly metric: number
   readonly origin: RouteOrigin
+  /** RTPROT_* of who added it, where that is not what its origin says. */
+  readonly protocol?: number
   /** ms of the stack's clock; Infinity: for ever. */
   readonly expires: number
 }

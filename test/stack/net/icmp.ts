@@ -243,9 +243,10 @@ for (const [type, code, errno, hard] of [
   t.test(`an error of type ${type}, code ${code} is ${E.errnoName(errno)}`, async t => {
     const { nic, protocol, sink } = one()
     arrive(nic, error(type, code, 0, quoted()), 5000)
-    const [{ src, dst, from, bytes, transport, end, ...rest }] = protocol.errors
+    const [{ src, dst, from, bytes, ip: header, transport, end, ...rest }] = protocol.errors
     const ports = { srcPort: 0x1234, dstPort: 80, seq: 0x80000001 | 0 }
-    t.same(rest, { errno, hard, type, code, mtu: 0, ...ports })
+    t.same(rest, { errno, hard, type, code, mtu: 0, info: 0, ttl: 64, ...ports })
+    t.equal(header, transport - 20)
     t.same([src.d, dst.d], [ip('10.0.0.1'), ip('8.8.8.8')])
     t.same(Buffer.from(bytes.subarray(transport, end)), Buffer.from(quoted().subarray(20)))
     t.ok(from.isV4)

@@ -22,7 +22,7 @@ function way(dst = G, addresses?: string[]) {
     path.bytes.fill(7, at, at + length)
     path.close(length, 0, 6)
     for (let i = h.loopback.peek(); i >= 0; i = h.loopback.peek()) {
-      h.ipv4.loops(h.loopback.bytes, i, h.loopback.length, 0)
+      h.ipv4.loops(h.loopback.bytes, i, h.loopback.length, false, 0)
       h.loopback.release()
     }
     return true

@@ -4,7 +4,7 @@ import { writeU16 } from '../../../src/base/bytes.ts'
 import type { NetCounters } from '../../../src/stack/net/counters.ts'
 import { Ipv4Path } from '../../../src/stack/net/ipv4-path.ts'
 import { LoopbackPath } from '../../../src/stack/net/loopback-path.ts'
-import { ANY_V4 } from '../../../src/wire/address.ts'
+import { type Address, ANY_V4 } from '../../../src/wire/address.ts'
 import { formatAddress } from '../../../src/wire/address-text.ts'
 import { checksum } from '../../../src/wire/checksum.ts'
 import { ETHERTYPE_IPV4 } from '../../../src/wire/ethernet.ts'
@@ -171,6 +171,18 @@ for (const [dst, want] of [
     const got = ipv4.sourceFor(addr(dst))
     t.equal(typeof got === 'number' ? got : formatAddress(got), want)
   })
+
+t.test('two addresses of one network: the first is the source, until it goes', async t => {
+  const { ipv4 } = host(1, ['10.0.0.6/24', '10.0.0.7/24', '10.0.0.8/25'])
+  const source = () => formatAddress(ipv4.sourceFor(addr('10.0.0.200')) as Address)
+  const routes = () => ipv4.routes.all.map(({ source }) => source && formatAddress(source))
+  t.equal(source(), '10.0.0.6')
+  t.same(routes(), ['10.0.0.8', '10.0.0.6'], 'a route for each network')
+  ipv4.addresses.remove(addr('10.0.0.6'))
+  t.equal(source(), '10.0.0.7')
+  ipv4.addresses.remove(addr('10.0.0.7'))
+  t.same(routes(), ['10.0.0.8'])
+})
 
 for (const [src, dst, want] of [
   ['10.0.0.1', '10.0.0.2', Ipv4Path],

@@ -133,6 +133,24 @@ t.test(
   },
 )
 
+t.test('fragmentSize: smaller than the path needs, never larger', async t => {
+  const { path, sink } = way({ protocol: 17 })
+  for (const [size, length, frames] of [
+    [1280, 1240, [14 + 40 + 1240]],
+    [1280, 1241, [14 + 48 + 1232, 14 + 48 + 9]],
+    [9000, 1461, [14 + 48 + 1448, 14 + 48 + 13]],
+    [0, 1460, [14 + 40 + 1460]],
+  ] as const) {
+    path.fragmentSize = size
+    send(path, length)
+    t.same(
+      sink.take().map(({ bytes }) => bytes.length),
+      frames,
+      `${length} bytes with ${size}`,
+    )
+  }
+})
+
 t.test('a UDP sum of zero is sent as 0xffff', async t => {
   const { path, sink } = way({ protocol: 17 })
   const at = path.open(8)

@@ -10,7 +10,7 @@ import { EADDRNOTAVAIL, ENETUNREACH } from '../../../src/base/errno.ts'
 /** Everything in the queue goes to `to`. */
 function drain(loopback: Loopback, to: { loops: Ipv6['loops'] }): void {
   for (let at = loopback.peek(); at >= 0; at = loopback.peek()) {
-    to.loops(loopback.bytes, at, loopback.length, 0)
+    to.loops(loopback.bytes, at, loopback.length, loopback.raw, 0)
     loopback.release()
   }
 }
@@ -87,7 +87,7 @@ t.test('IPv6 within the stack', async t => {
 t.test('Ipv6.loops() refuses what is no whole packet', async t => {
   const ipv6 = new Ipv6(new Nic(macOf(1)), new Loopback(), () => 0)
   const { counters } = ipv6
-  ipv6.loops(new Uint8Array(100), 0, 100, 0)
-  ipv6.loops(Uint8Array.of(0x60), 0, 1, 0)
+  ipv6.loops(new Uint8Array(100), 0, 100, false, 0)
+  ipv6.loops(Uint8Array.of(0x60), 0, 1, false, 0)
   t.equal(counters.badHeader, 2)
 })

@@ -5,16 +5,18 @@ import { finAcknowledged } from './closing.ts'
 import { effectiveMss, tsClock } from './emit.ts'
 import * as flight from './flight.ts'
 import { news } from './news.ts'
+import { BYTES_ACKED, R, REORDER_AT, RETRANSMIT_AT, RTT_AT, SRTT, STALLED_AT } from './layout.ts'
 import { noteDelivery } from './rate.ts'
 import { onAck } from './recovery.ts'
 import { probeArrived } from './mtu-probe.ts'
-import { sample, startTimer } from './rtt.ts'
+import { startTimer, takeSample } from './rtt.ts'
 import { takeSacks } from './sack.ts'
 import type { Segment } from './segment.ts'
 import { after, before, diff } from './seq.ts'
 import {
   F_FIN_ACKED,
   F_FIN_QUEUED,
+  F_FULL,
   F_SACK,
   F_TIMED,
   F_TIMESTAMPS,
@@ -24,7 +26,7 @@ import {
 import type { Tcp } from './tcp.ts'
 import { armProbe } from './tlp.ts'
 import { forgetUrgent } from './urgent.ts'
-import { bufferFor } from './window.ts'
+import { bufferFor, isShort } from './window.ts'
 import { EV_ROOM, EV_SENT } from './user.ts'
 
 /** False: the segment is not to be looked at any further, or the connection is over. */
@@ -92,7 +94,7 @@ function advance(
   sacks: boolean,
   now: number,
 ): boolean {
-  const { snd, send } = tcb
+  const { snd, send, times, at64 } = tcb
   const length = send ? send.length : 0
   const fin = acked > length && tcb.has(F_FIN_QUEUED) && !tcb.has(F_FIN_ACKED)
   const text = fin ? acked - 1 : acked
@@ -106,22 +108,23 @@ function advance(
   if (before(snd.nxt, snd.una)) snd.nxt = snd.una
   if (tcb.has(F_URGENT)) forgetUrgent(tcb)
   if (snd.mtuProbe !== 0) probeArrived(tcb, now)
-  snd.bytesAcked += text
+  times[at64 + BYTES_ACKED] += text
   measure(tcb, seg, acked, now)
   snd.retries = 0
   const done = snd.una === snd.max
-  if (done) snd.retransmitAt = Infinity
+  if (done) times[at64 + RETRANSMIT_AT] = Infinity
   else startTimer(tcb, now)
-  snd.stalledAt = done ? 0 : now
+  times[at64 + STALLED_AT] = done ? 0 : now
   tcb.softError = 0
   tcb.path!.confirm(now)
   const mss = effectiveMss(tcb)
   if (sacks) takeSacks(tcb, seg, mss)
   onAck(tcp, tcb, seg, acked, false, mss, now)
   noteDelivery(tcb, news.delivered, mss, now)
-  if (done) snd.reorderAt = Infinity
+  if (done) times[at64 + REORDER_AT] = Infinity
   armProbe(tcb, mss, now)
   if (text > 0) {
+    tcb.unmark(F_FULL)
     tcp.raise(tcb, EV_ROOM)
     askForRoom(tcp, tcb)
   }
@@ -132,21 +135,24 @@ function advance(
 
 /** RFC 6298 section 3; RFC 7323 section 4 for text that was sent more than once. */
 function measure(tcb: Tcb, seg: Segment, acked: number, now: number): void {
-  const { snd } = tcb
+  const { snd, times, at64 } = tcb
   if (tcb.has(F_TIMED)) {
     if (before(seg.ack, snd.rttSeq)) return
     tcb.unmark(F_TIMED)
-    return sample(tcb, now - snd.rttAt, now, acked < effectiveMss(tcb))
+    times[at64 + R] = now - times[at64 + RTT_AT]
+    return takeSample(tcb, now, acked < effectiveMss(tcb))
   }
   if (!tcb.has(F_TIMESTAMPS) || !seg.options.timestamps || seg.options.tsEcr === 0) return
   const r = (tsClock(tcb, now) - seg.options.tsEcr) | 0
-  if (r >= 0) sample(tcb, Math.max(r, 1), now, acked < effectiveMss(tcb))
+  if (r < 0) return
+  times[at64 + R] = Math.max(r, 1)
+  takeSample(tcb, now, acked < effectiveMss(tcb))
 }
 
 /** A send buffer that holds less than two windows lets the path run dry while the program writes. */
 function askForRoom(tcp: Tcp, tcb: Tcb): void {
   const { snd } = tcb
-  const wanted = bufferFor(snd.srtt, 2 * snd.cwnd, tcp.tuning.wmemMax)
+  const wanted = bufferFor(isShort(tcb.times[tcb.at64 + SRTT]), 2 * snd.cwnd, tcp.tuning.wmemMax)
   if (wanted <= snd.wanted) return
   if (tcp.user.growSend(tcb.slot, wanted)) snd.wanted = wanted
 }

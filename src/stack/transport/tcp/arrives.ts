@@ -35,7 +35,7 @@ import { checkUrgent } from './urgent.ts'
 const TS_RECENT_AGE = 24 * 86_400_000
 
 export function segmentArrives(tcp: Tcp, packet: Packet, now: number): void {
-  const { seg, counters } = tcp
+  const { seg, counters, gate } = tcp
   counters.segsIn++
   if (!seg.parse(packet)) {
     counters.badHeaders++
@@ -47,6 +47,10 @@ export function segmentArrives(tcp: Tcp, packet: Packet, now: number): void {
   }
   const slot = tcp.demux.find(packet, seg.srcPort, seg.dstPort)
   if (slot < 0) return unexpected(tcp, packet, seg, now)
+  if (gate !== undefined && !gate.toConnection(slot, packet)) {
+    counters.filtered++
+    return
+  }
   connectionArrives(tcp, tcp.tcb(slot), packet, seg, now)
 }
 
@@ -70,6 +74,10 @@ function unexpected(tcp: Tcp, packet: Packet, seg: Segment, now: number): void {
   }
   const listener = tcp.listeners.find(packet, seg.dstPort, seg.srcPort)
   if (listener) {
+    if (tcp.gate?.toListener(listener.id, packet) === false) {
+      tcp.counters.filtered++
+      return
+    }
     const mss = cookieMss(tcp, packet, seg, now)
     if (mss === 0) return listenArrives(tcp, listener, packet, seg, now)
     const tcb = takeCookie(tcp, listener, packet, seg, mss, now)

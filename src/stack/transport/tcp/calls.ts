@@ -23,6 +23,7 @@ import {
   F_MORE,
   F_ORPHAN,
   F_PINGPONG,
+  F_FULL,
   F_PUSH,
   F_SYN_DUE,
   F_SYN_WAITS,
@@ -146,7 +147,7 @@ export function receiveFrom(tcb: Tcb, irs: Seq, ownMss: number): void {
 export function send(tcp: Tcp, tcb: Tcb, more: boolean, full: boolean): void {
   if (more) tcb.mark(F_MORE)
   else tcb.unmark(F_MORE)
-  if (full) tcb.mark(F_PUSH)
+  if (full) tcb.mark(F_PUSH | F_FULL)
   if (!more) tcb.snd.corkAt = tcb.cork === 0 ? Infinity : tcb.snd.corkAt
   tcp.ready.push(tcb.slot)
 }

@@ -7,7 +7,6 @@ import { type Algorithm, CWND_MAX } from './algorithm.ts'
 import { cubic } from './cubic.ts'
 import { E_CWR_DUE, E_REDUCED, E_SENDS } from './ecn-bits.ts'
 import { slowStartEnds, slowStartGrowth, startHystart } from './hystart.ts'
-import { news } from './news.ts'
 import { newReno } from './newreno.ts'
 import { before, diff } from './seq.ts'
 import type { Snd } from './snd.ts'
@@ -60,7 +59,7 @@ export function growCwnd(tcb: Tcb, acked: number, mss: number, now: number): voi
   const { snd } = tcb
   // RFC 3168 section 6.1.2: an acknowledgment with ECE does not make cwnd larger.
   if ((tcb.ecn & E_REDUCED) !== 0) return
-  if (snd.ssthresh === CWND_MAX && slowStartEnds(snd, acked, mss, news.rtt)) snd.ssthresh = snd.cwnd
+  if (snd.ssthresh === CWND_MAX && slowStartEnds(snd, acked, mss)) snd.ssthresh = snd.cwnd
   if (!isCwndLimited(tcb)) return algorithm(tcb).pause(tcb, now)
   if (snd.cwnd < snd.ssthresh) {
     // An acknowledgment of much may lead out of slow start: the rest of it counts as in congestion avoidance.

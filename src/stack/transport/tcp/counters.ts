@@ -4,6 +4,8 @@ export const newCounters = () => ({
   segsOut: 0,
   badHeaders: 0,
   badChecksums: 0,
+  /** Their socket's filter did not want them. */
+  filtered: 0,
   badAddresses: 0,
   noConnection: 0,
   resetsIn: 0,

@@ -5,6 +5,7 @@
 // Our frames carry up to 64 KB, and an acknowledgment as much: a round of 20 such frames has as many samples, where the
 // RFC thinks of an acknowledgment for every two segments. So a sample weighs what it acknowledges, but two at least make
 // a judgment. There is no limit L on what one acknowledgment gives: bursts are pacing's business, where they matter.
+import { news } from './news.ts'
 import { before } from './seq.ts'
 import type { Snd } from './snd.ts'
 
@@ -30,13 +31,13 @@ export function startHystart(snd: Snd): void {
   snd.cssRounds = 0
 }
 
-/** An acknowledgment of `acked` bytes came, `rtt` ms (0: unknown) after they had been sent. True: slow start is over. */
-export function slowStartEnds(snd: Snd, acked: number, mss: number, rtt: number): boolean {
+/** An acknowledgment of `acked` bytes came, `news.rtt` ms (0: unknown) after they had been sent. True: slow start is over. */
+export function slowStartEnds(snd: Snd, acked: number, mss: number): boolean {
   if (snd.roundSamples === BEGINS) {
     snd.windowEnd = snd.nxt
     snd.roundSamples = 0
   }
-  if (rtt > 0) sampleRound(snd, acked, mss, rtt)
+  if (news.rtt > 0) sampleRound(snd, acked, mss)
   return !before(snd.una, snd.windowEnd) && roundEnds(snd)
 }
 
@@ -44,8 +45,8 @@ export function slowStartEnds(snd: Snd, acked: number, mss: number, rtt: number)
 export const slowStartGrowth = (snd: Snd, acked: number): number =>
   snd.cssBaseline === 0 ? acked : Math.ceil(acked / CSS_GROWTH_DIVISOR)
 
-function sampleRound(snd: Snd, acked: number, mss: number, rtt: number): void {
-  if (snd.roundMinRtt === 0 || rtt < snd.roundMinRtt) snd.roundMinRtt = rtt
+function sampleRound(snd: Snd, acked: number, mss: number): void {
+  if (snd.roundMinRtt === 0 || news.rtt < snd.roundMinRtt) snd.roundMinRtt = news.rtt
   snd.roundSamples += Math.max(1, Math.min(Math.floor(acked / (2 * mss)), N_RTT_SAMPLE / 2))
   if (snd.roundSamples < N_RTT_SAMPLE) return
   if (snd.cssBaseline === 0) watch(snd)

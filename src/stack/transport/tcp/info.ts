@@ -1,4 +1,5 @@
 // struct tcp_info (linux/tcp.h), as getsockopt(TCP_INFO) fills it: native byte order, here little-endian.
+import { BUFFER, busyFor, NETWORK, WINDOW } from './busy.ts'
 import { E_ECHOES, E_REDUCED, E_SEEN, E_SENDS } from './ecn-bits.ts'
 import { effectiveMss, pathMss } from './emit.ts'
 import { againLength } from './flight.ts'
@@ -48,6 +49,9 @@ const NUMBER: Record<State, number> = {
   'LAST-ACK': 9,
   CLOSING: 11,
 }
+
+/** As sock_diag(7) tells it. */
+export const stateNumber = (tcb: Tcb): number => NUMBER[tcb.state]
 
 const scratch = new Uint8Array(TCP_INFO_LENGTH)
 const view = new DataView(scratch.buffer)
@@ -123,6 +127,10 @@ function fill(tcb: Tcb, now: number): void {
   u32(152, tcb.dataSegsIn)
   u32(156, tcb.dataSegsOut)
   u64(160, 1000 * snd.deliveryRate)
+  const waited = (what: number) => us(busyFor(tcb, what, now))
+  u64(168, waited(NETWORK) + waited(WINDOW) + waited(BUFFER))
+  u64(176, waited(WINDOW))
+  u64(184, waited(BUFFER))
   u32(192, segments(snd.delivered))
   u32(196, snd.deliveredCe)
   u64(200, snd.bytesSent)

@@ -81,6 +81,7 @@ export const NOTSENT_LOWAT = word()
 export const WINDOW_END = word()
 export const ROUND_SAMPLES = word()
 export const CSS_ROUNDS = word()
+export const BUSY_WITH = word()
 export const DUP_ACKS = word()
 export const RECOVER = word()
 export const RECOVERY = word()
@@ -162,6 +163,8 @@ export const LAST_HEARD = time()
 export const LAST_OOW = time()
 export const PMTU_UNTIL = time()
 export const RTT_AT = time()
+/** The round trip that was measured last: R of RFC 6298. */
+export const R = time()
 export const SRTT = time()
 export const RTTVAR = time()
 export const RTO = time()
@@ -202,6 +205,9 @@ export const RCV_RTT = time()
 export const LAST_TEXT = time()
 export const BYTES_RECEIVED = time()
 export const MTU_PROBE_AT = time()
+/** How long the sender waited for what (busy.ts): the network, the window, the buffer. */
+export const BUSY_FOR = time(3)
+export const BUSY_AT = time()
 
 /**
  * Runs of text in flight (flight.ts): for each a time, when it was sent, and two words, where it ends and its state. Beside

@@ -3,7 +3,7 @@
 // best sample, and the best since that one and since the second, each with its time, in the connection's record. So what
 // comes after the best one, when that is too old, is known without keeping all samples. The second and third are renewed
 // after a quarter and a half of the window, so that they lie apart.
-import { MIN_RTT } from './layout.ts'
+import { MIN_RTT, R } from './layout.ts'
 import type { Tcb } from './tcb.ts'
 
 /** ms; tcp_min_rtt_wlen. */
@@ -14,44 +14,45 @@ const BEST = 0
 const SECOND = 2
 const THIRD = 4
 
-/** All that was known is forgotten. */
-export function resetMinRtt(tcb: Tcb, r: number, now: number): void {
-  put(tcb, BEST, r, now)
-  put(tcb, SECOND, r, now)
-  put(tcb, THIRD, r, now)
+/** All that was known is forgotten, but for what R says. */
+export function resetMinRtt(tcb: Tcb, now: number): void {
+  put(tcb, BEST, now)
+  put(tcb, SECOND, now)
+  put(tcb, THIRD, now)
 }
 
-/** A round trip took `r` ms. */
-export function updateMinRtt(tcb: Tcb, r: number, now: number): void {
+/** A round trip took R. */
+export function updateMinRtt(tcb: Tcb, now: number): void {
   const { times } = tcb
   const at = tcb.at64 + MIN_RTT
+  const r = times[tcb.at64 + R]
   if (r <= times[at + BEST] || now - times[at + THIRD + 1] > MIN_RTT_WINDOW)
-    return resetMinRtt(tcb, r, now)
+    return resetMinRtt(tcb, now)
   if (r <= times[at + SECOND]) {
-    put(tcb, SECOND, r, now)
-    put(tcb, THIRD, r, now)
-  } else if (r <= times[at + THIRD]) put(tcb, THIRD, r, now)
+    put(tcb, SECOND, now)
+    put(tcb, THIRD, now)
+  } else if (r <= times[at + THIRD]) put(tcb, THIRD, now)
   const age = now - times[at + BEST + 1]
   if (age > MIN_RTT_WINDOW) {
-    moveUp(tcb, r, now)
-    if (now - times[at + BEST + 1] > MIN_RTT_WINDOW) moveUp(tcb, r, now)
+    moveUp(tcb, now)
+    if (now - times[at + BEST + 1] > MIN_RTT_WINDOW) moveUp(tcb, now)
   } else if (times[at + SECOND + 1] === times[at + BEST + 1] && age > MIN_RTT_WINDOW / 4) {
-    put(tcb, SECOND, r, now)
-    put(tcb, THIRD, r, now)
+    put(tcb, SECOND, now)
+    put(tcb, THIRD, now)
   } else if (times[at + THIRD + 1] === times[at + SECOND + 1] && age > MIN_RTT_WINDOW / 2)
-    put(tcb, THIRD, r, now)
+    put(tcb, THIRD, now)
 }
 
 /** The best one is too old. */
-function moveUp(tcb: Tcb, r: number, now: number): void {
+function moveUp(tcb: Tcb, now: number): void {
   const { times } = tcb
   const at = tcb.at64 + MIN_RTT
   times.copyWithin(at + BEST, at + SECOND, at + THIRD + 2)
-  put(tcb, THIRD, r, now)
+  put(tcb, THIRD, now)
 }
 
-function put(tcb: Tcb, which: number, r: number, now: number): void {
-  const at = tcb.at64 + MIN_RTT + which
-  tcb.times[at] = r
-  tcb.times[at + 1] = now
+function put(tcb: Tcb, which: number, now: number): void {
+  const { times, at64 } = tcb
+  times[at64 + MIN_RTT + which] = times[at64 + R]
+  times[at64 + MIN_RTT + which + 1] = now
 }

@@ -1,5 +1,6 @@
 // What to send now: SYN, text as far as the window, cwnd, Nagle and silly window avoidance let it go, FIN behind it, or
 // a bare acknowledgment. Called when something may have changed; sends nothing that it cannot account for.
+import { noteBusy } from './busy.ts'
 import { FIN } from '../../../wire/tcp.ts'
 import { noteNew } from './account.ts'
 import { afterIdle, validateCwnd } from './congestion.ts'
@@ -56,6 +57,7 @@ export function output(tcp: Tcp, tcb: Tcb, now: number): void {
     case 'LAST-ACK':
       if (!sendText(tcp, tcb, now)) return tcp.block(tcb)
   }
+  noteBusy(tcb, effectiveMss(tcb), now)
   if (tcb.has(F_ACK_NOW) && !emitAck(tcp, tcb, now)) tcp.block(tcb)
 }
 

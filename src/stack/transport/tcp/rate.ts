@@ -25,7 +25,7 @@ export function noteDelivery(tcb: Tcb, delivered: number, mss: number, now: numb
   if ((snd.rateState & RUNNING) === 0) return
   if (isShort(tcb, mss)) snd.rateState |= SHORT
   if (before(snd.una, snd.rateEnd)) return
-  takeSample(tcb, snd.delivered - snd.rateFrom, now - snd.rateAt)
+  takeSample(tcb, now)
   snd.rateState &= ~RUNNING
   if (snd.una !== snd.max) begin(tcb, now)
 }
@@ -38,8 +38,10 @@ function begin(tcb: Tcb, now: number): void {
   snd.rateState = (snd.rateState & RATE_SHORT) | RUNNING
 }
 
-function takeSample(tcb: Tcb, bytes: number, ms: number): void {
+function takeSample(tcb: Tcb, now: number): void {
   const { snd } = tcb
+  const bytes = snd.delivered - snd.rateFrom
+  const ms = now - snd.rateAt
   // Faster than a round trip can be: acknowledgments that waited for each other.
   if (ms < snd.minRtt || ms <= 0) return
   const rate = bytes / ms

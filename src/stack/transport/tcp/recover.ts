@@ -37,8 +37,8 @@ export function recover(tcp: Tcp, now: number): number[] {
   const held: number[] = []
   const live: Tcb[] = []
   for (let slot = 0; slot < tcp.capacity; slot++) {
+    if (tcp.isFree(slot)) continue
     const tcb = tcp.tcb(slot)
-    if (tcb.words[tcb.at] === 0) continue
     live.push(tcb)
     tcb.unmark(F_LISTED | F_HOLDS_PORT | F_RESET_DUE)
     if (tcb.has(F_ORPHAN)) tcp.orphans++

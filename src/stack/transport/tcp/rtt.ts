@@ -10,20 +10,32 @@ export const RTO_MAX = 120_000
 /** Clock granularity, ms: that of timestamps. */
 const G = 1
 
-/** A round trip took `r` ms (section 2); `delayed`: perhaps longer than the path, the acknowledgment may have waited. */
+/** A round trip took `r` ms. */
 export function sample(tcb: Tcb, r: number, now: number, delayed = false): void {
-  const { snd } = tcb
-  if (r <= 0) r = 0.001
-  if (snd.srtt === 0) {
-    snd.srtt = r
-    snd.rttvar = r / 2
-    resetMinRtt(tcb, r, now)
+  tcb.times[tcb.at64 + L.R] = r
+  takeSample(tcb, now, delayed)
+}
+
+/**
+ * The round trip in R counts (section 2); `delayed`: it is perhaps longer than the path, the acknowledgment may have
+ * waited. All of it lies in the record and is used there: a number that
+ * is given to a function, or comes from one, goes over the heap.
+ */
+export function takeSample(tcb: Tcb, now: number, delayed: boolean): void {
+  const { snd, times, at64 } = tcb
+  if (times[at64 + L.R] <= 0) times[at64 + L.R] = 0.001
+  const r = times[at64 + L.R]
+  if (times[at64 + L.SRTT] === 0) {
+    times[at64 + L.SRTT] = r
+    times[at64 + L.RTTVAR] = r / 2
+    resetMinRtt(tcb, now)
   } else {
-    snd.rttvar += (Math.abs(snd.srtt - r) - snd.rttvar) / 4
-    snd.srtt += (r - snd.srtt) / 8
-    if (!delayed || r <= snd.minRtt) updateMinRtt(tcb, r, now)
+    times[at64 + L.RTTVAR] += (Math.abs(times[at64 + L.SRTT] - r) - times[at64 + L.RTTVAR]) / 4
+    times[at64 + L.SRTT] += (r - times[at64 + L.SRTT]) / 8
+    if (!delayed || r <= times[at64 + L.MIN_RTT]) updateMinRtt(tcb, now)
   }
-  snd.rto = Math.min(RTO_MAX, Math.max(snd.rtoMin, snd.srtt + Math.max(G, 4 * snd.rttvar)))
+  const variance = Math.max(G, 4 * times[at64 + L.RTTVAR])
+  times[at64 + L.RTO] = Math.min(RTO_MAX, Math.max(snd.rtoMin, times[at64 + L.SRTT] + variance))
   snd.backoff = 0
 }
 

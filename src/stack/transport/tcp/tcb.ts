@@ -87,7 +87,8 @@ export const F_URGENT = 1 << 15
 export const F_LISTED = 1 << 16
 /** Holds its local port (ports.ts). */
 export const F_HOLDS_PORT = 1 << 17
-
+/** The program found the send buffer full, and nothing of it was acknowledged since. */
+export const F_FULL = 1 << 18
 /** CLOSED, and the RST that tells the peer has not found room yet. */
 export const F_RESET_DUE = 1 << 19
 /** Opened by a call, not by a listener. */

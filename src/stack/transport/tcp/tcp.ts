@@ -19,7 +19,8 @@ import * as calls from './calls.ts'
 import { SynCookies } from './cookies.ts'
 import { newCounters } from './counters.ts'
 import { FastOpen } from './fast-open.ts'
-import { writeInfo } from './info.ts'
+import { type Deadline, deadlineOf } from './deadline.ts'
+import { stateNumber, writeInfo } from './info.ts'
 import * as L from './layout.ts'
 import { AgeList } from './list.ts'
 import { type Listener, Listeners } from './listener.ts'
@@ -45,7 +46,7 @@ import { expire } from './timers.ts'
 import { TUNING, type TcpTuning, settingsFrom } from './tuning.ts'
 import { stationGone, unreachable } from './unreachable.ts'
 import { atMark, receiveUrgent, sendUrgent, urgentHere, urgentMark } from './urgent.ts'
-import { EV_CLOSED, EV_ERROR, type TcpUser } from './user.ts'
+import { EV_CLOSED, EV_ERROR, type SegmentGate, type TcpUser } from './user.ts'
 import { fitWindow, programTook } from './window.ts'
 
 export interface Paths {
@@ -104,6 +105,8 @@ export class Tcp implements Protocol {
   readonly halfOpen = new AgeList(slot => this.tcb(slot))
   readonly timeWaits = new AgeList(slot => this.tcb(slot))
   orphans = 0
+  /** Undefined: all that come are heard. */
+  gate: SegmentGate | undefined = undefined
   /** Called at each change of a connection's state, by tests and traces. */
   trace: ((slot: number, from: State, to: State) => void) | undefined = undefined
   private readonly tcbs: (Tcb | undefined)[]
@@ -146,8 +149,8 @@ export class Tcp implements Protocol {
     this.events = new Int32Array(capacity)
     this.tcbs = new Array<Tcb | undefined>(capacity).fill(undefined)
     this.free = new Int32Array(capacity)
-    for (let slot = capacity - 1; slot >= 0; slot--)
-      if (this.words[slot * L.TCB_WORDS + L.STATE] === 0) this.free[this.freeCount++] = slot
+    // All: a look at each record would touch a page of memory each, 30 ms.
+    for (let slot = capacity - 1; slot >= 0; slot--) this.free[this.freeCount++] = slot
   }
 
   // ---- events from below -----------------------------------------------------------------------
@@ -356,6 +359,18 @@ export class Tcp implements Protocol {
   remotePort(slot: number): number {
     return this.tcb(slot).remotePort
   }
+  /** Those that are not over, users' or nobody's. */
+  *connections(): Generator<number> {
+    for (let slot = 0; slot < this.capacity; slot++) if (this.live(slot) !== undefined) yield slot
+  }
+  /** The state's number in linux/tcp_states.h. */
+  stateNumber(slot: number): number {
+    return stateNumber(this.tcb(slot))
+  }
+  /** What it waits for, as sock_diag(7) tells it. */
+  deadline(slot: number): Deadline {
+    return deadlineOf(this.tcb(slot))
+  }
   /** Bytes in the send buffer that were never sent (SIOCOUTQNSD). */
   unsent(slot: number): number {
     return calls.unsent(this.tcb(slot))
@@ -408,10 +423,17 @@ export class Tcp implements Protocol {
    * connections that a user holds: each must be attached again.
    */
   recover(now: number): number[] {
+    this.freeCount = 0
+    for (let slot = this.capacity - 1; slot >= 0; slot--)
+      if (this.isFree(slot)) this.free[this.freeCount++] = slot
     return recover(this, now)
   }
 
   // ---- for the files of this directory ---------------------------------------------------------
+
+  isFree(slot: number): boolean {
+    return this.words[slot * L.TCB_WORDS + L.STATE] === 0
+  }
 
   tcb(slot: number): Tcb {
     return (this.tcbs[slot] ??= new Tcb(this.words, this.times, slot))

@@ -1,9 +1,10 @@
 // Seventh, process the segment text (RFC 9293 section 3.10.7.4). Text goes into the receive buffer where it belongs, in
 // order or not; the program sees it when RCV.NXT has passed it.
+import { PSH } from '../../../wire/tcp.ts'
 import { abort } from './calls.ts'
 import { ackNow } from './challenge.ts'
 import { pathMss } from './emit.ts'
-import { BYTES_RECEIVED, HELD, LAST_TEXT, RTO } from './layout.ts'
+import { BYTES_RECEIVED, DELAYED_ACK_AT, HELD, LAST_TEXT, RTO } from './layout.ts'
 import * as ranges from './ranges.ts'
 import type { Segment } from './segment.ts'
 import { type Seq, add, after, before, diff, latest } from './seq.ts'
@@ -52,7 +53,7 @@ function takeInOrder(tcp: Tcp, tcb: Tcb, seg: Segment, n: number, now: number): 
   tcp.raise(tcb, EV_TEXT)
   measureRoundTrip(tcb, now)
   if (holes) tcb.mark(F_ACK_NOW)
-  else acknowledge(tcp, tcb, now)
+  else acknowledge(tcp, tcb, seg, now)
 }
 
 /** The end of the held range that text up to `next` reaches, or `next`. Ranges do not touch, so there is at most one. */
@@ -97,10 +98,18 @@ function noteHeld(tcb: Tcb, from: Seq, to: Seq): void {
   }
 }
 
-/** At once for more than a full segment and while the peer's cwnd is small, else soon, or with what we send. */
-function acknowledge(tcp: Tcp, tcb: Tcb, now: number): void {
+/**
+ * At once for more than a full segment, while the peer's cwnd is small, and for what its sender pushes while the program
+ * has no answers: if Nagle's algorithm is on there, nothing else comes before it is acknowledged. Else soon, or with
+ * what we send. Linux waits with the push until the program has read all there is (tcp_cleanup_rbuf): we are not told.
+ */
+function acknowledge(tcp: Tcp, tcb: Tcb, seg: Segment, now: number): void {
   const { rcv } = tcb
   if (diff(rcv.nxt, rcv.acked) > rcv.mss) {
+    tcb.mark(F_ACK_NOW)
+    return
+  }
+  if (seg.has(PSH) && !tcb.has(F_PINGPONG)) {
     tcb.mark(F_ACK_NOW)
     return
   }
@@ -109,7 +118,9 @@ function acknowledge(tcp: Tcp, tcb: Tcb, now: number): void {
     tcb.mark(F_ACK_NOW)
     return
   }
-  if (rcv.delayedAckAt === Infinity) rcv.delayedAckAt = now + tcp.tuning.delayedAck
+  const { times, at64 } = tcb
+  if (times[at64 + DELAYED_ACK_AT] === Infinity)
+    times[at64 + DELAYED_ACK_AT] = now + tcp.tuning.delayedAck
 }
 
 /** After a pause the peer may have begun again with a small cwnd. */

@@ -1,4 +1,5 @@
 // What TCP asks of those who use it (the user of RFC 9293 section 3.9.1), and tells them.
+import type { Packet } from '../../net/path.ts'
 
 /** The handshake is done (active open). */
 export const EV_CONNECTED = 1
@@ -16,6 +17,12 @@ export const EV_CLOSED = 32
 export const EV_URGENT = 128
 /** Everything sent is acknowledged, our FIN too: what a close() that lingers waits for. */
 export const EV_SENT = 64
+
+/** Who says of segments that came for a connection or a listener whether TCP hears of them (SO_ATTACH_FILTER). */
+export interface SegmentGate {
+  toConnection(tcb: number, packet: Packet): boolean
+  toListener(id: number, packet: Packet): boolean
+}
 
 export interface TcpUser {
   /** A SYN for this listener: take it, ignore it (the backlog is full), or refuse it (the listener is dead: RST). */

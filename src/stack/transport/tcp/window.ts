@@ -87,13 +87,15 @@ function rightSize(tcp: Tcp, tcb: Tcb, used: number, now: number): void {
   rcv.space = took
   const twice = 2 * took + 16 * rcv.mss
   // A sender in slow start: its next window is to fit when it comes, and the one after that.
-  const wanted = rcv.rtt < SHORT_PATH_MS ? twice : twice * (1 + 2 * Math.min(1, growth))
-  tcp.user.growReceive(tcb.slot, bufferFor(rcv.rtt, wanted, tcp.tuning.rmemMax))
+  const wanted = isShort(rcv.rtt) ? twice : twice * (1 + 2 * Math.min(1, growth))
+  tcp.user.growReceive(tcb.slot, bufferFor(isShort(rcv.rtt), wanted, tcp.tuning.rmemMax))
 }
 
-/** `wanted`, but no more than there may be, and than a path so short can use: this much in a ms is 32 Gbit/s. */
-export const bufferFor = (rtt: number, wanted: number, most: number): number =>
-  Math.min(wanted, rtt < SHORT_PATH_MS ? Math.min(most, SHORT_PATH_BUFFER) : most)
+export const isShort = (rtt: number): boolean => rtt < SHORT_PATH_MS
+
+/** `wanted`, but no more than there may be, and than a short path can use: this much in a ms is 32 Gbit/s. */
+export const bufferFor = (short: boolean, wanted: number, most: number): number =>
+  Math.min(wanted, short ? Math.min(most, SHORT_PATH_BUFFER) : most)
 
 /** At most TCP_WINDOW_CLAMP, and what the header can say. */
 const clamped = (tcb: Tcb, room: number): number => {

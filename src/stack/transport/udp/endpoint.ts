@@ -14,6 +14,8 @@ export class FamilyOptions {
   ttl = 64
   tos = 0
   discover = PMTUDISC_WANT
+  /** IPV6_MTU. */
+  fragmentSize = 0
   multicastTtl = 1
   multicastLoop = true
   /** IP_MULTICAST_ALL: groups that somebody else joined are heard too. */
@@ -138,11 +140,16 @@ export class Membership implements GroupFilter {
 }
 
 /** What tells whose a datagram is. */
-export type Received = Pick<Packet, 'family' | 'loopback' | 'group' | 'srcWord' | 'dstWord'>
+export type Received = Pick<Packet, 'family' | 'srcWord' | 'dstWord'>
 
-/** Where a datagram came in: what goes to ourselves crosses loopback, but for groups, which are the link's. */
+/** Where a datagram came in; one from ourselves where its destination is an address of (Linux). */
 export const interfaceOf = (packet: Received): number =>
-  packet.loopback && !packet.group ? LOOPBACK_INDEX : NIC_INDEX
+  isLoopbackDst(packet) ? LOOPBACK_INDEX : NIC_INDEX
+
+const isLoopbackDst = (packet: Received): boolean =>
+  packet.family === 4
+    ? packet.dstWord(3) >>> 24 === 127
+    : (packet.dstWord(0) | packet.dstWord(1) | packet.dstWord(2)) === 0 && packet.dstWord(3) === 1
 
 const isMulticast = (packet: Packet): boolean =>
   packet.family === 4 ? packet.dstWord(3) >>> 28 === 0xe : packet.dstWord(0) >>> 24 === 0xff

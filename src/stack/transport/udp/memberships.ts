@@ -3,18 +3,24 @@
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS } from '../../../base/errno.ts'
 import type { Address } from '../../../wire/address.ts'
 import { type FilterMode, type Groups, has } from '../../net/groups.ts'
-import { type Endpoint, Membership } from './endpoint.ts'
+import { Membership } from './endpoint.ts'
+
+/** Who is in groups. */
+export interface Member {
+  readonly family: 4 | 6
+  readonly memberships: Membership[]
+}
 
 /** One filter names at most so many. */
 const MAX_SOURCES = 64
 
 /** IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP: from any source. */
-export function join(groups: Groups, endpoint: Endpoint, group: Address): number {
+export function join(groups: Groups, endpoint: Member, group: Address): number {
   return start(groups, endpoint, group, 'EXCLUDE', [])
 }
 
 /** IP_DROP_MEMBERSHIP, IPV6_LEAVE_GROUP. */
-export function leave(groups: Groups, endpoint: Endpoint, group: Address): number {
+export function leave(groups: Groups, endpoint: Member, group: Address): number {
   const membership = find(endpoint, group)
   return membership === undefined ? -EADDRNOTAVAIL : end(groups, endpoint, membership)
 }
@@ -22,7 +28,7 @@ export function leave(groups: Groups, endpoint: Endpoint, group: Address): numbe
 /** IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_SOURCE_GROUP. */
 export function joinSource(
   groups: Groups,
-  endpoint: Endpoint,
+  endpoint: Member,
   group: Address,
   source: Address,
 ): number {
@@ -34,7 +40,7 @@ export function joinSource(
 /** IP_DROP_SOURCE_MEMBERSHIP: the last source ends the membership. */
 export function leaveSource(
   groups: Groups,
-  endpoint: Endpoint,
+  endpoint: Member,
   group: Address,
   source: Address,
 ): number {
@@ -42,24 +48,19 @@ export function leaveSource(
 }
 
 /** IP_BLOCK_SOURCE. */
-export function block(groups: Groups, endpoint: Endpoint, group: Address, source: Address): number {
+export function block(groups: Groups, endpoint: Member, group: Address, source: Address): number {
   return addSource(groups, endpoint, group, source, 'EXCLUDE')
 }
 
 /** IP_UNBLOCK_SOURCE. */
-export function unblock(
-  groups: Groups,
-  endpoint: Endpoint,
-  group: Address,
-  source: Address,
-): number {
+export function unblock(groups: Groups, endpoint: Member, group: Address, source: Address): number {
   return removeSource(groups, endpoint, group, source, 'EXCLUDE')
 }
 
 /** IP_MSFILTER: all at once. */
 export function setFilter(
   groups: Groups,
-  endpoint: Endpoint,
+  endpoint: Member,
   group: Address,
   mode: FilterMode,
   sources: readonly Address[],
@@ -74,17 +75,17 @@ export function setFilter(
   return 0
 }
 
-export function leaveAll(groups: (group: Address) => Groups, endpoint: Endpoint): void {
+export function leaveAll(groups: (group: Address) => Groups, endpoint: Member): void {
   for (const membership of endpoint.memberships) groups(membership.group).remove(membership)
   endpoint.memberships.length = 0
 }
 
-const find = (endpoint: Endpoint, group: Address): Membership | undefined =>
+const find = (endpoint: Member, group: Address): Membership | undefined =>
   endpoint.memberships.find(membership => membership.group.equals(group))
 
 function start(
   groups: Groups,
-  endpoint: Endpoint,
+  endpoint: Member,
   group: Address,
   mode: FilterMode,
   sources: readonly Address[],
@@ -97,7 +98,7 @@ function start(
   return result
 }
 
-function end(groups: Groups, endpoint: Endpoint, membership: Membership): number {
+function end(groups: Groups, endpoint: Member, membership: Membership): number {
   endpoint.memberships.splice(endpoint.memberships.indexOf(membership), 1)
   groups.remove(membership)
   return 0
@@ -106,7 +107,7 @@ function end(groups: Groups, endpoint: Endpoint, membership: Membership): number
 /** The mode may change as long as no source is named. */
 function addSource(
   groups: Groups,
-  endpoint: Endpoint,
+  endpoint: Member,
   group: Address,
   source: Address,
   mode: FilterMode,
@@ -124,7 +125,7 @@ function addSource(
 
 function removeSource(
   groups: Groups,
-  endpoint: Endpoint,
+  endpoint: Member,
   group: Address,
   source: Address,
   mode: FilterMode,

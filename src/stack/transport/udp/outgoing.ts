@@ -1,4 +1,4 @@
-import type { Address } from '../../../wire/address.ts'
+import { Address } from '../../../wire/address.ts'
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -35,6 +35,12 @@ export class Outgoing {
     this.port = port
     this.named = true
     return this
+  }
+
+  /** Where to, if `named`. */
+  get destination(): Address {
+    const { words } = this
+    return new Address(words[4], words[5], words[6], words[7])
   }
 
   from(address: Address): this {

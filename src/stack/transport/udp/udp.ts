@@ -191,35 +191,37 @@ export class Udp implements Protocol {
     const path = this.route(endpoint, out)
     if (typeof path === 'number') return path
     if (path.isBroadcast && !endpoint.broadcast) return -EACCES
-    path.discover = endpoint.options(path.dst.isV4 ? 4 : 6).discover
+    const options = endpoint.options(path.dst.isV4 ? 4 : 6)
+    path.discover = options.discover
+    path.fragmentSize = options.fragmentSize
     return path
   }
 
-  join(endpoint: Endpoint, group: Address): number {
-    return memberships.join(this.host.groups(group), endpoint, group)
+  join(member: memberships.Member, group: Address): number {
+    return memberships.join(this.host.groups(group), member, group)
   }
-  leave(endpoint: Endpoint, group: Address): number {
-    return memberships.leave(this.host.groups(group), endpoint, group)
+  leave(member: memberships.Member, group: Address): number {
+    return memberships.leave(this.host.groups(group), member, group)
   }
-  joinSource(endpoint: Endpoint, group: Address, source: Address): number {
-    return memberships.joinSource(this.host.groups(group), endpoint, group, source)
+  joinSource(member: memberships.Member, group: Address, source: Address): number {
+    return memberships.joinSource(this.host.groups(group), member, group, source)
   }
-  leaveSource(endpoint: Endpoint, group: Address, source: Address): number {
-    return memberships.leaveSource(this.host.groups(group), endpoint, group, source)
+  leaveSource(member: memberships.Member, group: Address, source: Address): number {
+    return memberships.leaveSource(this.host.groups(group), member, group, source)
   }
-  block(endpoint: Endpoint, group: Address, source: Address): number {
-    return memberships.block(this.host.groups(group), endpoint, group, source)
+  block(member: memberships.Member, group: Address, source: Address): number {
+    return memberships.block(this.host.groups(group), member, group, source)
   }
-  unblock(endpoint: Endpoint, group: Address, source: Address): number {
-    return memberships.unblock(this.host.groups(group), endpoint, group, source)
+  unblock(member: memberships.Member, group: Address, source: Address): number {
+    return memberships.unblock(this.host.groups(group), member, group, source)
   }
   setFilter(
-    endpoint: Endpoint,
+    member: memberships.Member,
     group: Address,
     mode: FilterMode,
     sources: readonly Address[],
   ): number {
-    return memberships.setFilter(this.host.groups(group), endpoint, group, mode, sources)
+    return memberships.setFilter(this.host.groups(group), member, group, mode, sources)
   }
 
   // ---- events from below -----------------------------------------------------------------------
@@ -247,8 +249,6 @@ export class Udp implements Protocol {
     const { src, dst } = error
     const answer = {
       family: src.isV4 ? (4 as const) : (6 as const),
-      loopback: this.host.isLocal(dst),
-      group: false,
       srcWord: (i: number) => dst.word(i),
       dstWord: (i: number) => src.word(i),
     }

@@ -5,6 +5,7 @@ import {
   slowStartGrowth,
   startHystart,
 } from '../../../../src/stack/transport/tcp/hystart.ts'
+import { news } from '../../../../src/stack/transport/tcp/news.ts'
 import { add } from '../../../../src/stack/transport/tcp/seq.ts'
 import { record } from '../../../helpers/record.ts'
 
@@ -34,8 +35,8 @@ function sender(stretch: number, cwnd = 40) {
       for (let i = 0, left = segments; left > 0; i++, left -= stretch) {
         const acked = Math.min(stretch, left) * MSS
         snd.una = add(snd.una, acked)
-        const rtt = rtts[Math.min(i, rtts.length - 1)]
-        if (slowStartEnds(snd, acked, MSS, rtt)) return true
+        news.rtt = rtts[Math.min(i, rtts.length - 1)]
+        if (slowStartEnds(snd, acked, MSS)) return true
         snd.cwnd += slowStartGrowth(snd, acked)
         snd.nxt = add(snd.una, snd.cwnd)
       }

@@ -11,6 +11,23 @@ const info = (host: Host, tcb: number, length = TCP_INFO_LENGTH, listening = fal
 const u32 = (v: DataView, at: number) => v.getUint32(at, true)
 const u64 = (v: DataView, at: number) => Number(v.getBigUint64(at, true))
 
+for (const [name, full, limited] of [
+  ['a full send buffer that is all on its way', true, 30_000],
+  ['a send buffer with room', false, 0],
+] as const)
+  t.test(`tcpi_sndbuf_limited: ${name}`, async t => {
+    const host = new Host()
+    const p = accepted(host, { mss: 1000 })
+    p.write(new Uint8Array(3000), false, full)
+    host.clock.advance(30)
+    p.says({ ack: 2001 })
+    host.clock.advance(10)
+    const { view } = info(host, p.tcb)
+    t.equal(u64(view, 168), 40_000, 'busy_time')
+    t.equal(u64(view, 176), 0, 'rwnd_limited')
+    t.equal(u64(view, 184), limited)
+  })
+
 t.test('TCP_INFO, a connection that has done something', async t => {
   const host = new Host()
   const p = accepted(host, { mss: 1000, wscale: 5, sackOk: true, ts: true })

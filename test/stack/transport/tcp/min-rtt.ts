@@ -4,10 +4,18 @@ import {
   resetMinRtt,
   updateMinRtt,
 } from '../../../../src/stack/transport/tcp/min-rtt.ts'
+import { R } from '../../../../src/stack/transport/tcp/layout.ts'
+import type { Tcb } from '../../../../src/stack/transport/tcp/tcb.ts'
 import { random } from '../../../helpers/random.ts'
 import { Host, accepted } from '../../../helpers/tcp-pair.ts'
 
 const W = MIN_RTT_WINDOW
+
+/** A round trip took `r` ms. */
+function measured(take: (tcb: Tcb, now: number) => void, tcb: Tcb, r: number, now: number): void {
+  tcb.times[tcb.at64 + R] = r
+  take(tcb, now)
+}
 
 function filter() {
   const p = accepted(new Host())
@@ -88,8 +96,8 @@ for (const [name, samples, want] of [
   t.test(`minRtt: ${name}`, async t => {
     const tcb = filter()
     const [[begin, first], ...others] = samples
-    resetMinRtt(tcb, first, begin)
-    for (const [now, r] of others) updateMinRtt(tcb, r, now)
+    measured(resetMinRtt, tcb, first, begin)
+    for (const [now, r] of others) measured(updateMinRtt, tcb, r, now)
     t.equal(tcb.snd.minRtt, want)
   })
 
@@ -104,8 +112,8 @@ t.test(
       now += next() % 4000
       const r = 10 + (next() % 1000) + (i > 1500 ? 500 : 0)
       all.push([now, r])
-      if (i === 0) resetMinRtt(tcb, r, now)
-      else updateMinRtt(tcb, r, now)
+      if (i === 0) measured(resetMinRtt, tcb, r, now)
+      else measured(updateMinRtt, tcb, r, now)
       const since = (age: number) =>
         Math.min(...all.filter(([when]) => now - when <= age).map(([, value]) => value))
       if (tcb.snd.minRtt < since(W) || tcb.snd.minRtt > since(W / 4))
