@@ -4,6 +4,7 @@
 # make demo         nginx and wget, each an Internet node of its own
 # make install      to $(DESTDIR)$(PREFIX)
 # make test-cpython CPython's own network tests, all of them; make test has the quick ones
+# make test-apps    programs whose packages are too large for make deps (Java, Go), installed first
 # make lint, bench, soak, fuzz, clean
 
 PREFIX  = /usr/local
@@ -13,19 +14,22 @@ C       = -std=c11 -Wall -Wextra -Werror -D_GNU_SOURCE
 BIN     = node_modules/.bin
 SOURCES = $(shell find src cli bench -name '*.ts' 2>/dev/null)
 PROGRAM = launch undertaker
+WATCH   = $(patsubst %.c,build/%.c.o,$(wildcard supervisor/*.c))
 SHIM    = $(filter-out $(PROGRAM:%=build/shim/%.c.o), $(patsubst preload/%,build/shim/%.o,$(wildcard preload/*.[cS])))
 # The two contracts are laid out by hand, as tables.
-CFILES  = $(filter-out preload/abi.h preload/ioth.h, $(wildcard preload/*.[ch] test/*/*.[ch]))
+CFILES  = $(filter-out preload/abi.h preload/ioth.h, \
+	  $(wildcard preload/*.[ch] supervisor/*.[ch] test/*/*.[ch] bench/lib/*.c))
 MODULES = node_modules/.package-lock.json
 
-all: build/dist.stamp build/libioth.so build/ioth-launch build/ioth-undertaker
+all: build/dist.stamp build/libioth.so build/ioth-launch build/ioth-undertaker build/ioth-supervisor
 
 $(MODULES): package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-build/dist.stamp: $(MODULES) src/tsconfig.json cli/start.sh $(SOURCES)
+build/dist.stamp: $(MODULES) src/tsconfig.json cli/start.sh tools/bundle.js $(SOURCES)
 	$(BIN)/tsc -p src/tsconfig.json
+	node tools/bundle.js
 	cp cli/start.sh dist/cli/
 	chmod +x dist/cli/ioth.js dist/cli/ioth-*.js
 	@mkdir -p build && touch $@
@@ -37,11 +41,18 @@ build/shim/%.o: preload/% Makefile
 build/libioth.so: $(SHIM)
 	$(CC) -shared -pthread $(LDFLAGS) $^ -ldl -o $@
 
-build/ioth-%: preload/%.c preload/abi.h preload/filter.h Makefile
+build/ioth-%: preload/%.c $(wildcard preload/*.h) Makefile
 	@mkdir -p build
 	$(CC) $(C) $(CFLAGS) $(LDFLAGS) $< -o $@
 
--include $(SHIM:.o=.d)
+build/supervisor/%.o: supervisor/% Makefile
+	@mkdir -p build/supervisor
+	$(CC) $(C) $(CFLAGS) -pthread -MMD -c $< -o $@
+
+build/ioth-supervisor: $(WATCH) $(SHIM)
+	$(CC) -pthread $(LDFLAGS) $^ -ldl -o $@
+
+-include $(SHIM:.o=.d) $(WATCH:.o=.d)
 
 deps:
 	@sh tools/deps.sh
@@ -55,6 +66,10 @@ some: all
 
 test-cpython: deps all
 	@node tools/test.js test/cpython/all.ts
+
+test-apps: deps all
+	@sh tools/deps.sh large
+	@node tools/test.js test/large
 
 fuzz: all
 	@node tools/test.js test/fuzz
@@ -75,7 +90,7 @@ lint: all
 	$(BIN)/prettier --check --log-level warn src cli test tools demo bench '*.json' '*.js'
 	clang-format --style=file:preload/.clang-format --dry-run -Werror $(CFILES)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppress=allocaCalled \
-		--enable=warning,portability,performance -Ipreload preload
+		--enable=warning,portability,performance -Ipreload preload supervisor
 
 install: all
 	sh tools/install.sh "$(DESTDIR)$(LIB)" "$(DESTDIR)$(PREFIX)/bin"
@@ -87,5 +102,5 @@ uninstall:
 clean:
 	rm -rf dist build .tap
 
-.PHONY: all deps test some test-cpython fuzz soak bench demo lint install uninstall clean
+.PHONY: all deps test some test-cpython test-apps fuzz soak bench demo lint install uninstall clean
 .DELETE_ON_ERROR:

@@ -7,16 +7,20 @@ import { EXIT_CANNOT_RUN, EXIT_NOT_FOUND, Failure } from './exit.ts'
 /** What execvp(3) searches when there is no PATH. */
 const DEFAULT_PATH = '/bin:/usr/bin'
 
-/** Throws the sentence for a command that cannot be run. */
-export function checkCommand(command: string, path: string | undefined): void {
-  if (command.includes('/')) return refuse(command, look(command), 'no such file')
+/** The file that is run; throws the sentence for a command that cannot be. */
+export function checkCommand(command: string, path: string | undefined): string {
+  if (command.includes('/')) {
+    refuse(command, look(command), 'no such file')
+    return command
+  }
   let worst: Finding = 'missing'
   for (const dir of (path ?? DEFAULT_PATH).split(':')) {
-    const finding = look(dir === '' ? `./${command}` : `${dir}/${command}`)
-    if (finding === 'fine') return
+    const file = dir === '' ? `./${command}` : `${dir}/${command}`
+    const finding = look(file)
+    if (finding === 'fine') return file
     if (finding !== 'missing') worst = finding
   }
-  refuse(command, command === '' ? 'missing' : worst, 'no such command in PATH')
+  return refuse(command, command === '' ? 'missing' : worst, 'no such command in PATH')
 }
 
 type Finding = 'fine' | 'missing' | 'directory' | 'forbidden'
@@ -34,11 +38,13 @@ function look(file: string): Finding {
   }
 }
 
-function refuse(command: string, finding: Finding, missing: string): void {
-  const say = (why: string, status: number) => {
+/** Throws, but for a fine one. */
+function refuse(command: string, finding: Finding, missing: string): string {
+  const say = (why: string, status: number): never => {
     throw new Failure(`cannot run "${command}": ${why}`, status)
   }
   if (finding === 'missing') say(missing, EXIT_NOT_FOUND)
   if (finding === 'directory') say('it is a directory', EXIT_CANNOT_RUN)
   if (finding === 'forbidden') say('it may not be executed (chmod +x would do)', EXIT_CANNOT_RUN)
+  return command
 }

@@ -1,6 +1,7 @@
 // How the commands end. A user's mistake is one sentence and a status, never a stack trace.
 import { readFileSync, writeSync } from 'node:fs'
 
+import { inRoot } from '../src/base/root.ts'
 import { UserError } from '../src/base/user-error.ts'
 
 /** ioth failed, before the program started. */
@@ -45,6 +46,5 @@ function end(status: number, text: string): never {
 
 /** As `--version` prints it. */
 export function version(): string {
-  const path = new URL('../../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
+  return (JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string }).version
 }

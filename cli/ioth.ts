@@ -2,18 +2,20 @@
 // ioth: what is done with networks, one subcommand each.
 import { writeSync } from 'node:fs'
 
+import { doctor } from './doctor.ts'
 import { Failure, reporting, version } from './exit.ts'
 import { plug } from './plug.ts'
 
 const USAGE = `usage: ioth COMMAND [ARGUMENT]...
 
-  plug VNL VNL   a cable between two plugs
+  plug VNL VNL     a cable between two plugs
+  doctor PROGRAM   whether ioth-run can serve a program, and how
   --version, --help
 
 ioth COMMAND --help tells more. Programs are run by ioth-run.
 `
 
-const commands: Record<string, (args: string[]) => Promise<void>> = { plug }
+const commands: Record<string, (args: string[]) => Promise<void> | void> = { plug, doctor }
 
 await reporting('ioth', main)
 

@@ -1,15 +1,18 @@
 // ioth-run: reads the command line, starts the stack server, and becomes the program by way of
 // ioth-launch: same process, same terminal, same exit status.
-import { existsSync, writeSync } from 'node:fs'
+import { existsSync, statSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
+import { inRoot } from '../src/base/root.ts'
 import * as libc from '../src/ffi/libc.ts'
 import { parseRunArgs, USAGE } from './args.ts'
 import { checkCommand } from './command.ts'
 import { EXIT_IOTH, Failure, reporting, version } from './exit.ts'
 import { inherited, staysOpen, type Inherited } from './inherited.ts'
+import { serviceOf } from './service.ts'
 import { startStackServer, type StackReady } from './stack-server.ts'
+
+const S_ISUID = 0o4000
 
 /** All of ioth-run. Does not return when the program starts. */
 export const run = () => reporting('ioth-run', main)
@@ -21,7 +24,7 @@ async function main(): Promise<void> {
   if (args === 'version') return print(`ioth ${version()}\n`)
 
   const [command, ...rest] = words.slice(args.command) as [string, ...string[]]
-  checkCommand(command, process.env.PATH)
+  const file = checkCommand(command, process.env.PATH)
   const parts = installedParts()
   const own = inherited()
   keepIgnoring(own.ignored)
@@ -37,7 +40,7 @@ async function main(): Promise<void> {
     verbose,
   })
   if (verbose) report(stack, net, command)
-  become(parts, own, stack, guard, own.args.slice(args.command))
+  become(parts, own, stack, launchWords(file, guard), own.args.slice(args.command))
 }
 
 interface Parts {
@@ -48,19 +51,38 @@ interface Parts {
 
 /** The other pieces of ioth, beside this one in a checkout or under PREFIX/lib/ioth. */
 function installedParts(): Parts {
-  const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
   const parts = {
-    server: at('ioth-stack.js'),
-    shim: at('../../build/libioth.so'),
-    launcher: at('../../build/ioth-launch'),
+    server: inRoot('dist/cli/ioth-stack.js'),
+    shim: inRoot('build/libioth.so'),
+    launcher: inRoot('build/ioth-launch'),
   }
-  for (const path of [...Object.values(parts), at('../../build/ioth-undertaker')])
+  const others = ['undertaker', 'supervisor'].map(name => inRoot(`build/ioth-${name}`))
+  for (const path of [...Object.values(parts), ...others])
     if (!existsSync(path)) throw new Failure(`there is no ${path}: run make first`, EXIT_IOTH)
   if (/[: ]/.test(parts.shim))
     throw new Failure(
       `cannot preload "${parts.shim}": LD_PRELOAD takes no path with a space or colon (move ioth)`,
     )
   return parts
+}
+
+/** What the launcher is told of the program: which filter, and whether the shim is put into LD_PRELOAD. */
+function launchWords(file: string, guard: boolean): string[] {
+  const service = serviceOf(file)
+  if (service === 'foreign-machine')
+    writeSync(2, `ioth-run: ${file} is a program for another machine: it runs without a network\n`)
+  if (isSetId(file))
+    writeSync(
+      2,
+      `ioth-run: ${file} runs with your rights: its set-user-ID bit has no effect here\n`,
+    )
+  const filter = service === 'preload' ? 'serve' : 'whole'
+  return [guard ? filter : 'open', service === 'foreign-loader' ? 'no' : 'yes']
+}
+
+function isSetId(file: string): boolean {
+  const { mode, uid } = statSync(file)
+  return (mode & S_ISUID) !== 0 && uid !== process.geteuid?.()
 }
 
 /** Node has made every signal lethal again; nohup's must not kill ioth-run in its last 200 ms either. */
@@ -81,20 +103,13 @@ function become(
   parts: Parts,
   own: Inherited,
   stack: StackReady,
-  guard: boolean,
+  words: string[],
   command: string[],
 ): never {
   for (const fd of own.fds) libc.fcntl(fd, libc.F_SETFD, 0)
   // Node opens /dev/null where a standard descriptor is missing.
   for (const fd of [0, 1, 2]) if (!own.fds.includes(fd)) libc.close(fd)
-  const launch = [
-    parts.launcher,
-    own.limit,
-    own.blocked,
-    own.ignored,
-    ...(guard ? [] : ['open']),
-    '--',
-  ]
+  const launch = [parts.launcher, own.limit, own.blocked, own.ignored, ...words, '--']
   const error = libc.execve(
     Buffer.from(parts.launcher),
     [...launch.map(word => Buffer.from(word)), ...command.map(word => Buffer.from(word, 'latin1'))],

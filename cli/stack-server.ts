@@ -88,7 +88,7 @@ function spawnServer(
 
 /** What is meant for the program, or for the stack outside when ioth-run runs under ioth-run, is not for the server. */
 function serverEnvironment(): NodeJS.ProcessEnv {
-  const programs = /^(LD_PRELOAD|NODE_OPTIONS|IOTH_(START|FILE|STACK|DIR|TOKEN|SHIM))$/
+  const programs = /^(LD_PRELOAD|NODE_.*|IOTH_(START|FILE|STACK|DIR|TOKEN|SHIM))$/
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !programs.test(name)))
 }
 

@@ -124,6 +124,37 @@ enum call_op {
 	OP_QUERY = 36,      /* arg0 class, arg1 type, arg2: 1 = along the search list; data: a name. A DNS message */
 	OP_SEND = 37,       /* data: a DNS query. A DNS message */
 	OP_FAMILIES = 38,   /* result: FAMILIES_*, of which there are addresses beside loopback */
+	OP_INTERFACES = 39, /* struct abi_interfaces */
+};
+
+/* The stack's interfaces, by index: head, `interfaces` of the second, `addresses` of the third. */
+struct abi_interfaces {
+	uint32_t interfaces;
+	uint32_t addresses;
+};
+struct abi_interface {
+	uint32_t index;
+	uint32_t type;  /* ARPHRD_* */
+	uint32_t flags; /* IFF_* */
+	uint32_t mtu;
+	char name[16];
+	uint8_t address[8]; /* six bytes */
+	uint8_t broadcast[8];
+	uint64_t packets_in;
+	uint64_t packets_out;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t errors_in;
+	uint64_t dropped_in;
+	uint64_t dropped_out;
+	uint64_t multicast_in;
+};
+struct abi_interface_address {
+	uint32_t index;
+	uint32_t family;
+	uint32_t prefix;
+	uint8_t addr[16];     /* IPv4 in the first four */
+	uint8_t broadcast[4]; /* zero: none */
 };
 
 enum families { FAMILIES_V4 = 1, FAMILIES_V6 = 2 };
@@ -175,6 +206,7 @@ enum record_flag {
 	FLAG_WANT_ACCEPT = 8, /* the server has connections that did not fit the listener's backlog */
 	FLAG_NATIVE_ACCEPT = 16, /* connections accepted here start in native mode */
 	FLAG_SHUT_RD = 32,
+	FLAG_LISTENED = 64,  /* the AF_UNIX socket listens and the record does not, or no more */
 };
 
 /* No mark, or it was passed; the urgent byte is left out by readers; it is text like any other. */
@@ -254,7 +286,9 @@ struct record {
 	uint32_t tx_head;
 	uint32_t tx_geom;
 	uint32_t tx_limit; /* bytes a writer may have in the ring (SO_SNDBUF), at most its size */
-	uint32_t pad5[45];
+	uint32_t ring_size; /* packet sockets: bytes of the ring that mmap() gives, at rx_geom's place; 0: none.
+			     * rx_tail: where in the region the slot is that was filled last */
+	uint32_t pad5[44];
 };
 static_assert(sizeof(struct record) == 512, "struct record");
 static_assert(offsetof(struct record, local) == 64 && offsetof(struct record, peer) == 88, "names");
@@ -280,7 +314,7 @@ enum message_kind {
 
 #define ABI_MESSAGE_NAME    32u
 #define ABI_MESSAGE_CONTROL 256u
-#define ABI_MESSAGE_TEXT    65535u /* the most that one carries */
+#define ABI_MESSAGE_TEXT    65552u /* the most that one carries: any datagram, with a link header */
 
 struct abi_message {
 	uint32_t cookie[4];

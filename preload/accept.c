@@ -57,7 +57,7 @@ static int take_next(int fd, const struct sock *s, int flags, struct sock *accep
 
 		if (server_dead())
 			return -ENETDOWN;
-		got = libc.accept4(fd, (struct sockaddr *)&peer, &len, flags);
+		got = pass_accept4(fd, (struct sockaddr *)&peer, &len, flags);
 		if (got < 0)
 			return -errno;
 		/* Also when it is a stranger: it took a place in the queue. */
@@ -103,7 +103,7 @@ static int accept_any(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
 	int r;
 
 	if (!fdtab_find(fd, &s)) {
-		r = libc.accept4(fd, addr, len, flags);
+		r = pass_accept4(fd, addr.__sockaddr__, len, flags);
 		if (r >= 0)
 			fdtab_foreign(r);
 		return r;

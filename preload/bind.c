@@ -28,6 +28,6 @@ EXPORT int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.bind(fd, addr, len);
+		return pass_bind(fd, addr.__sockaddr__, len);
 	return ret(sock_bind(&s, addr.__sockaddr__, len));
 }

@@ -47,12 +47,25 @@ static int join(int fd, const struct sock *s, bool connecting)
 			native_buffer(fd);
 	} else {
 		canary_send(fd, connecting ? ioth.region->plug : 1);
-		rec->accepted = 1;
+		__atomic_store_n(&rec->accepted, 1, __ATOMIC_SEQ_CST);
 	}
 	__atomic_store_n(&rec->plugged, connecting, __ATOMIC_SEQ_CST);
-	lock_drop(&rec->wlock);
+	writer_unlock(fd, s);
 	post_work(s->index);
 	return 0;
+}
+
+/* A connect is under way. */
+static int connect_again(int fd, const struct sock *s)
+{
+	int e, ms;
+
+	if (fd_nonblocking(fd))
+		return -EALREADY;
+	ms = timeout_ms(fd, SO_SNDTIMEO);
+	e = sock_wait(s, WAIT_CONNECTED, ms);
+	__atomic_store_n(&s->rec->told, 1, __ATOMIC_RELAXED);
+	return e == -EAGAIN && ms > 0 ? -EALREADY : e;
 }
 
 static int connect_to(int fd, const struct sock *s, const struct sockaddr *addr, socklen_t len,
@@ -67,38 +80,36 @@ static int connect_to(int fd, const struct sock *s, const struct sockaddr *addr,
 			    .in_len = len,
 			    .interruptible = blocking,
 			    .timeout_ms = blocking ? timeout_ms(fd, SO_SNDTIMEO) : 0};
+	bool begins = false;
 	int e, joined;
 
 	__atomic_store_n(&s->rec->told, 0, __ATOMIC_RELAXED);
 	e = ctl_call(&r);
+	if (e == -EBUSY) {
+		/* Too many wait in calls: begun, and waited for as for one under way. */
+		begins = true;
+		r.arg[0] = r.interruptible = false;
+		r.timeout_ms = 0;
+		e = ctl_call(&r);
+	}
 	if (e == -EAGAIN && r.timeout_ms > 0)
 		e = -EINPROGRESS;
 	if (e < 0 && e != -EINPROGRESS && e != -EINTR)
 		return e;
+	if (!fdtab_means(fd, s)) {
+		ctl_simple(s, OP_DISCONNECT, 0, 0);
+		return e;
+	}
 	joined = join(fd, s, e < 0);
 	if (joined < 0)
 		return joined;
+	if (e == -EINPROGRESS && begins) {
+		e = connect_again(fd, s);
+		return e == -EALREADY ? -EINPROGRESS : e;
+	}
 	if (e == 0)
 		__atomic_store_n(&s->rec->told, 1, __ATOMIC_RELAXED);
 	return e;
-}
-
-/* A connect is under way. */
-static int connect_again(int fd, const struct sock *s)
-{
-	struct request r = {.op = OP_WAIT,
-			    .record = s->index,
-			    .generation = s->generation,
-			    .arg = {WAIT_CONNECTED},
-			    .interruptible = true};
-	int e;
-
-	if (fd_nonblocking(fd))
-		return -EALREADY;
-	r.timeout_ms = timeout_ms(fd, SO_SNDTIMEO);
-	e = ctl_call(&r);
-	__atomic_store_n(&s->rec->told, 1, __ATOMIC_RELAXED);
-	return e == -EAGAIN && r.timeout_ms > 0 ? -EALREADY : e;
 }
 
 /* The first connect() after a non-blocking one tells how that went, if it failed with its error or,
@@ -171,7 +182,7 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 	int r;
 
 	if (!fdtab_find(fd, &s))
-		return libc.connect(fd, addr, len);
+		return pass_connect(fd, addr.__sockaddr__, len);
 	r = sock_connect(fd, &s, addr.__sockaddr__, len, 0);
 	errno = saved;
 	return ret(r);

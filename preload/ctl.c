@@ -8,6 +8,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 
 #define DATA_SIZE sizeof(((struct call *)0)->data)
@@ -38,18 +39,23 @@ static void announce(uint32_t index)
 	__atomic_fetch_or(&region->call_top, 1u << index / 32, __ATOMIC_SEQ_CST);
 }
 
-/* A block of ours, waiting for one as long as all are in use. */
-static int claim(uint32_t slot, struct posted *p)
+/* Calls that wait for others have no more blocks than that: what they wait for takes calls, too. */
+#define WAITERS_MOST (ABI_CALLS - 128)
+
+/* A block of ours, waiting for one as long as all are in use; who would wait in it is told -EBUSY.
+ */
+static int claim(uint32_t slot, bool waits, struct posted *p)
 {
 	const struct timespec pause = {.tv_nsec = 100000};
+	uint32_t most = waits ? WAITERS_MOST : ABI_CALLS;
 
 	for (;;) {
 		if (server_dead())
 			return -ENETDOWN;
 		if (!hint)
-			hint = 1 + (uint32_t)raw(SYS_gettid) * 7;
-		for (uint32_t i = 0; i < ABI_CALLS; i++) {
-			uint32_t index = (hint + i) % ABI_CALLS;
+			hint = 1 + (uint32_t)((uintptr_t)&hint >> 12) * 7; /* a thread's own */
+		for (uint32_t i = 0; i < most; i++) {
+			uint32_t index = (hint + i) % most;
 			uint32_t seen = CALL_FREE;
 
 			p->call = calls() + index;
@@ -57,11 +63,14 @@ static int claim(uint32_t slot, struct posted *p)
 							 CALL_CLAIMED | slot << 8, false,
 							 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 				continue;
-			hint = index + ABI_CALLS; /* not 0 */
+			hint =
+			    index + ABI_CALLS * WAITERS_MOST; /* not 0, and the same modulo both */
 			p->index = index;
 			p->word = CALL_POSTED | slot << 8;
 			return 0;
 		}
+		if (waits)
+			return -EBUSY;
 		raw(SYS_nanosleep, &pause, NULL);
 	}
 }
@@ -127,6 +136,8 @@ static long futex_wait_cancellable(struct posted *p, const struct timespec *dead
 	int type;
 	long r;
 
+	if (__libc_single_threaded)
+		return futex_wait(p, deadline);
 	pthread_cleanup_push(cancelled, p);
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
 	r = futex_wait(p, deadline);
@@ -191,7 +202,7 @@ int ctl_call(struct request *r)
 		return -ENETDOWN;
 	if (r->in_len > DATA_SIZE)
 		return -EINVAL;
-	e = claim(slot, &p);
+	e = claim(slot, r->interruptible, &p);
 	if (e < 0)
 		return e;
 	if (!post(&p, r))

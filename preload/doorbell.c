@@ -32,10 +32,9 @@
 #include <poll.h>
 #include <time.h>
 
-#define KICK_FD_MIN 500 /* out of the way of programs that count on the next number */
-#define SLICE_MS    100
-#define LOCK_SPINS  200 /* some microseconds: as long as a copy takes */
-#define THREADS	    0x7ffffu
+#define SLICE_MS   100
+#define LOCK_SPINS 200 /* some microseconds: as long as a copy takes */
+#define THREADS	   0x7ffffu
 
 enum { NO_KICK = 0, OPENING = -1 };
 static int kick_fd; /* or NO_KICK, OPENING */
@@ -270,11 +269,23 @@ int lock_take_for(uint32_t *lock, int ms)
 	return r == -EAGAIN && server_dead() ? -ENETDOWN : r;
 }
 
+/** The server holds it while it moves a ring, which takes a moment even when it has to wait for a
+ * processor; and it looks at no marks of those who left. So it is waited for. */
 bool lock_try(uint32_t *lock)
 {
 	uint32_t mine = owner();
 
-	return mine && (swap_free(lock, mine) || spin(lock, mine));
+	while (mine && !swap_free(lock, mine) && !spin(lock, mine)) {
+		uint32_t seen = __atomic_load_n(lock, __ATOMIC_RELAXED);
+
+		if (seen != 0 && LOCK_SLOT(seen) != LOCK_SLOT(LOCK_SERVER))
+			return false;
+		if (sleep_for(lock, mine, SLICE_MS) == 0)
+			return true;
+		if (server_dead())
+			return false;
+	}
+	return mine != 0;
 }
 
 /** Pairs with the swap that takes it. A word that is not ours was broken: then it is another's. */

@@ -1,9 +1,12 @@
 /* Will a program load our shim? ld.so does it, so the program must be dynamic, with the loader that
- * we were started by (another one is another libc or another word size), and not run with more
- * rights than its caller's, since ld.so then ignores LD_PRELOAD. Read from the file, as execve
- * will: "#!" leads to the interpreter. In doubt the answer is no, which costs speed and nothing
- * else. Only system calls: this runs in signal handlers and in vfork children. */
+ * we were started by (another one is another libc or another word size, and fails on the shim, or
+ * complains), and not run with more rights than its caller's, since ld.so then ignores LD_PRELOAD.
+ * Read from the file, as execve will: "#!" leads to the interpreter. In doubt the answer is no,
+ * which costs speed and nothing else. Only system calls: this runs in signal handlers and in vfork
+ * children. */
 #include "ioth.h"
+
+#include "by-loader.h" /* after resolv.h, which renames p_type */
 
 #include <limits.h>
 #include <link.h>
@@ -46,22 +49,24 @@ static bool same_loader(int fd, const ElfW(Phdr) * interp)
 	       strnlen(path, interp->p_filesz) < interp->p_filesz && strcmp(path, loader) == 0;
 }
 
-static bool dynamic(int fd)
+static enum shim_fate dynamic(int fd)
 {
 	ElfW(Ehdr) eh;
 	ElfW(Phdr) ph;
 
-	if (!read_at(fd, &eh, sizeof(eh), 0) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    eh.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) ||
-	    eh.e_phentsize != sizeof(ph))
-		return false;
+	if (!read_at(fd, &eh, sizeof(eh), 0) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0)
+		return SHIM_IGNORED;
+	if (eh.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
+		return SHIM_REFUSED;
+	if (eh.e_phentsize != sizeof(ph))
+		return SHIM_IGNORED;
 	for (int i = 0; i < eh.e_phnum; i++) {
 		if (!read_at(fd, &ph, sizeof(ph), eh.e_phoff + (uint64_t)i * sizeof(ph)))
-			return false;
+			return SHIM_IGNORED;
 		if (ph.p_type == PT_INTERP)
-			return same_loader(fd, &ph);
+			return same_loader(fd, &ph) ? SHIM_LOADED : SHIM_REFUSED;
 	}
-	return false;
+	return SHIM_IGNORED;
 }
 
 /* The kernel will say AT_SECURE: the ids differ after exec, or the file brings capabilities. */
@@ -77,7 +82,8 @@ static bool secure(int fd, const struct stat *st)
 			egid = st->st_gid;
 		if (fgetxattr(fd, "security.capability", NULL, 0) > 0)
 			return true;
-	}
+	} else if (capable_file(fd))
+		return true;
 	return euid != getuid() || egid != getgid();
 }
 
@@ -95,33 +101,38 @@ static const char *interpreter(int fd, char line[SCRIPT_LINE + 1])
 	return *path ? path : NULL;
 }
 
-static bool program_loads(int dir, const char *path, int depth);
+static enum shim_fate program_fate(int dir, const char *path, int depth);
 
 /* The same for an open file; scripts are followed. */
-static bool image_loads(int fd, int depth)
+static enum shim_fate image_fate(int fd, int depth)
 {
 	char line[SCRIPT_LINE + 1];
 	const char *next = interpreter(fd, line);
+	enum shim_fate fate;
 	struct stat st;
 
-	if (!next)
-		return dynamic(fd) && fstat(fd, &st) == 0 && !secure(fd, &st);
-	return depth == SCRIPT_DEPTH || program_loads(AT_FDCWD, next, depth + 1);
+	if (next)
+		return depth == SCRIPT_DEPTH ? SHIM_LOADED
+					     : program_fate(AT_FDCWD, next, depth + 1);
+	fate = dynamic(fd);
+	if (fate == SHIM_LOADED && (fstat(fd, &st) < 0 || secure(fd, &st)))
+		return SHIM_IGNORED;
+	return fate;
 }
 
-static bool program_loads(int dir, const char *path, int depth)
+static enum shim_fate program_fate(int dir, const char *path, int depth)
 {
-	bool loads;
+	enum shim_fate fate;
 	int fd;
 
 	if (!elf_runnable(dir, path))
-		return true;
+		return SHIM_LOADED;
 	fd = libc.openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return false; /* may be run, but not read */
-	loads = image_loads(fd, depth);
+		return SHIM_IGNORED; /* may be run, but not read */
+	fate = image_fate(fd, depth);
 	libc.close(fd);
-	return loads;
+	return fate;
 }
 
 /* After a chroot, ld.so does not find the shim. */
@@ -139,13 +150,18 @@ bool elf_runnable(int dir, const char *path)
 	       S_ISREG(st.st_mode);
 }
 
-/** Will execveat of this program load our shim? True also when nothing would run. An empty path is
- * the file open as `dir`. */
+/** What execveat of this program does with our shim; SHIM_LOADED also when nothing would run. An
+ * empty path is the file open as `dir`. */
+enum shim_fate elf_shim_fate(int dir, const char *path)
+{
+	enum shim_fate fate = *path || dir < 0 ? program_fate(dir, path, 0) : image_fate(dir, 0);
+
+	return fate == SHIM_LOADED && !shim_in_reach() ? SHIM_IGNORED : fate;
+}
+
 bool elf_loads_shim_at(int dir, const char *path)
 {
-	if (!shim_in_reach())
-		return false;
-	return *path || dir < 0 ? program_loads(dir, path, 0) : image_loads(dir, 0);
+	return elf_shim_fate(dir, path) == SHIM_LOADED;
 }
 
 bool elf_loads_shim(const char *path)

@@ -157,6 +157,76 @@ char **env_fill(void *room, char *const envp[])
 	return room;
 }
 
+/* The entry that holds the shim; NULL: none does. */
+static const char *preloads(char *const envp[])
+{
+	const char *shim = env_shim();
+
+	if (!envp || !*shim)
+		return NULL;
+	for (; *envp; envp++) {
+		const char *value = value_of(*envp, PRELOAD);
+
+		if (value && lists(value, shim))
+			break;
+	}
+	return *envp;
+}
+
+/** Bytes for env_fill_without(); 0: nothing is there to be left out. */
+size_t env_room_without(char *const envp[])
+{
+	const char *entry = preloads(envp);
+	size_t n = 1;
+
+	if (!entry)
+		return 0;
+	for (char *const *e = envp; *e; e++)
+		n++;
+	return n * sizeof(char *) + strlen(entry) + 1;
+}
+
+/* LD_PRELOAD with everything else that it lists; false: there is nothing else. */
+static bool list_others(char *out, const char *entry)
+{
+	const char *shim = env_shim();
+	char *start = stpcpy(out, PRELOAD "="), *end = start;
+
+	for (const char *at = value_of(entry, PRELOAD); *at; at += strspn(at, ": ")) {
+		size_t len = strcspn(at, ": ");
+
+		if (len > 0 && (len != strlen(shim) || memcmp(at, shim, len) != 0)) {
+			if (end > start)
+				*end++ = ':';
+			memcpy(end, at, len);
+			end += len;
+		}
+		at += len;
+	}
+	*end = '\0';
+	return end > start;
+}
+
+/** `envp` with the shim left out of LD_PRELOAD, in `room`. */
+char **env_fill_without(void *room, char *const envp[])
+{
+	const char *entry = preloads(envp);
+	char **out = room;
+	size_t n = 1;
+	char *text;
+
+	for (char *const *e = envp; *e; e++)
+		n++;
+	text = (char *)(out + n);
+	for (; *envp; envp++)
+		if (*envp != entry)
+			*out++ = *envp;
+		else if (list_others(text, entry))
+			*out++ = text;
+	*out = NULL;
+	return room;
+}
+
 /** Puts what is missing back into the process's own environment: for system(), popen() and
  * wordexp(), which start a shell inside glibc, with environ. Not for signal handlers, as those
  * three are not. */

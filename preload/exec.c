@@ -3,6 +3,8 @@
  * a vfork child: only system calls, only the caller's stack. */
 #include "ioth.h"
 
+#include "by-loader.h" /* after resolv.h, which renames p_type */
+
 #include <limits.h>
 
 static void hand_over(int fd, struct sock *s, void *arg)
@@ -26,72 +28,108 @@ void exec_hand_over(void)
 
 /** Before a program starts: if it will not have the shim, or not our stack, it is handed over to.
  */
-void exec_prepare(int dir, const char *path, char *const envp[])
+enum shim_fate exec_prepare(int dir, const char *path, char *const envp[])
 {
+	enum shim_fate fate = SHIM_LOADED;
 	int saved = errno;
 
-	if (ioth.region && !bad_pointer(path) && !(env_stays(envp) && elf_loads_shim_at(dir, path)))
-		exec_hand_over();
-	errno = saved;
-}
-
-/* The file that a search along PATH finds first, as execvp() does it; false: none. */
-static bool search(const char *file, char path[PATH_MAX])
-{
-	const char *dirs = getenv("PATH");
-	size_t len = strlen(file);
-
-	for (const char *at = dirs ? dirs : "/bin:/usr/bin";; at++) {
-		size_t n = strcspn(at, ":");
-
-		if (n + 1 + len < PATH_MAX) {
-			memcpy(path, at, n);
-			path[n] = '/';
-			memcpy(path + n + !!n, file, len + 1);
-			if (elf_runnable(AT_FDCWD, path))
-				return true;
-		}
-		at += n;
-		if (!*at)
-			return false;
+	if (ioth.region && !bad_pointer(path)) {
+		fate = elf_shim_fate(dir, path);
+		if (fate != SHIM_LOADED || !env_stays(envp))
+			exec_hand_over();
 	}
+	errno = saved;
+	return fate;
 }
 
 /** The same for a program that is looked for in PATH. */
-void exec_prepare_search(const char *file, char *const envp[])
+enum shim_fate exec_prepare_search(const char *file, char *const envp[])
 {
 	char path[PATH_MAX];
 
 	if (!ioth.region)
-		return;
-	if (strchr(file, '/'))
-		exec_prepare(AT_FDCWD, file, envp);
-	else if (*file && search(file, path))
-		exec_prepare(AT_FDCWD, path, envp);
+		return SHIM_LOADED;
+	file = exec_found(file, path);
+	return file ? exec_prepare(AT_FDCWD, file, envp) : SHIM_LOADED;
 }
 
+/** Is a program that is to be run one that its loader has to run (by-loader.h)? */
+bool exec_by_loader(const char *path, char *const argv[], char *loader)
+{
+	return ioth.region && path && !bad_pointer(path) && argv && !bad_pointer(argv) &&
+	       needs_loader(path, loader);
+}
+
+/** What execvp() runs as `file`; NULL: there is none. */
+const char *exec_found(const char *file, char *path)
+{
+	if (bad_pointer(file) || strchr(file, '/'))
+		return file;
+	return *file && path_search(file, path) ? path : NULL;
+}
+
+/* `call`, with an environment `env` that is right for the program. */
+#define EXECUTE(fate, envp, call)                                                                  \
+	__extension__({                                                                            \
+		enum shim_fate fate_ = (fate);                                                     \
+		char **env = env_for(envp, fate_);                                                 \
+		bool stays = ioth.region && fate_ == SHIM_LOADED && env_stays(envp);               \
+		size_t room_ids = stays ? ids_room(env) : 0;                                       \
+		struct ids ids;                                                                    \
+		int result;                                                                        \
+		if (room_ids)                                                                      \
+			env = ids_join(&ids, __builtin_alloca(room_ids), env);                     \
+		result = call;                                                                     \
+		if (room_ids)                                                                      \
+			ids_split(&ids);                                                           \
+		result;                                                                            \
+	})
+
+static int execve_by_loader(char *loader, const char *path, char *const argv[], char *const envp[])
+{
+	char *with[BY_LOADER_ARGS + argv_count(argv)];
+
+	argv_by_loader(with, loader, path, argv);
+	exec_hand_over();
+	return EXECUTE(SHIM_LOADED, envp, libc.execve(loader, with, env));
+}
+
+/* Of bad arguments the kernel says what is wrong. */
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	exec_prepare(AT_FDCWD, path, envp);
-	return libc.execve(path, argv, env_keep(envp));
+	char loader[PATH_MAX];
+
+	if (bad_arguments(argv, envp))
+		return libc.execve(path, argv, envp);
+	if (exec_by_loader(path, argv, loader))
+		return execve_by_loader(loader, path, argv, envp);
+	return EXECUTE(exec_prepare(AT_FDCWD, path, envp), envp, libc.execve(path, argv, env));
 }
 
 EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	exec_prepare(dir, path, envp);
-	return libc.execveat(dir, path, argv, env_keep(envp), flags);
+	if (bad_arguments(argv, envp))
+		return libc.execveat(dir, path, argv, envp, flags);
+	return EXECUTE(exec_prepare(dir, path, envp), envp,
+		       libc.execveat(dir, path, argv, env, flags));
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	exec_prepare(fd, "", envp);
-	return libc.fexecve(fd, argv, env_keep(envp));
+	if (bad_arguments(argv, envp))
+		return libc.fexecve(fd, argv, envp);
+	return EXECUTE(exec_prepare(fd, "", envp), envp, libc.fexecve(fd, argv, env));
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	exec_prepare_search(file, envp);
-	return libc.execvpe(file, argv, env_keep(envp));
+	char path[PATH_MAX], loader[PATH_MAX];
+
+	if (bad_arguments(argv, envp))
+		return libc.execvpe(file, argv, envp);
+	if (exec_by_loader(exec_found(file, path), argv, loader))
+		return execve_by_loader(loader, exec_found(file, path), argv, envp);
+	return EXECUTE(exec_prepare_search(file, envp), envp, libc.execvpe(file, argv, env));
 }
 
 EXPORT int execv(const char *path, char *const argv[])

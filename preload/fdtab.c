@@ -25,7 +25,9 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
-#define TABLE 65536 /* higher numbers are asked about each time */
+#define TABLE	    65536 /* higher numbers are asked about each time */
+#define NUMBERS_MIN 1024  /* the usual limit */
+#define NUMBERS_MAX (1 << 20)
 
 enum { UNKNOWN = 0, FOREIGN = 1, OURS = 2, STATE = 3 };
 #define RAISED	     4ull /* native_buffer() has been here */
@@ -64,7 +66,7 @@ static void sock_of(uint64_t word, struct sock *s)
 	sock_at(word >> RECORD_SHIFT & (ABI_RECORDS - 1), (uint32_t)(word >> 32), s);
 }
 
-static bool sock_current(const struct sock *s)
+bool sock_current(const struct sock *s)
 {
 	return __atomic_load_n(&s->rec->generation, __ATOMIC_ACQUIRE) == s->generation &&
 	       __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) != RECORD_FREE;
@@ -114,7 +116,7 @@ bool fdtab_is_foreign(int fd)
 {
 	uint64_t *e;
 
-	if (!ioth_attached())
+	if (!ioth_attached() || ioth.confined == ASIDE)
 		return true;
 	e = entry(fd);
 	return e && (__atomic_load_n(e, __ATOMIC_ACQUIRE) & STATE) == FOREIGN;
@@ -126,7 +128,7 @@ bool fdtab_find(int fd, struct sock *s)
 	uint64_t *e;
 	uint64_t word;
 
-	if (!ioth_attached() || fd < 0)
+	if (!ioth_attached() || ioth.confined == ASIDE || fd < 0)
 		return false;
 	e = entry(fd);
 	word = e ? __atomic_load_n(e, __ATOMIC_ACQUIRE) : 0;
@@ -137,7 +139,14 @@ bool fdtab_find(int fd, struct sock *s)
 		if (sock_current(s))
 			return true;
 	}
-	return find_unknown(fd, e, s);
+	return ioth.confined == FREE && find_unknown(fd, e, s);
+}
+
+bool fdtab_means(int fd, const struct sock *s)
+{
+	struct sock now;
+
+	return fdtab_find(fd, &now) && now.index == s->index && now.generation == s->generation;
 }
 
 /* Writes a new meaning of a number; the version goes on. */
@@ -224,14 +233,20 @@ void fdtab_raise(int fd)
 		__atomic_fetch_or(e, RAISED, __ATOMIC_RELAXED);
 }
 
-/* For fdtab_each when /proc cannot be read: all numbers that there may be. */
+/* For fdtab_each when /proc cannot be read: all numbers that there may be. The limit may have been
+ * higher when they were given. */
 static void each_number(void (*fn)(int fd, struct sock *s, void *arg), void *arg)
 {
 	struct rlimit limit = {0};
+	rlim_t end = __atomic_load_n(&highest, __ATOMIC_RELAXED) + 1;
 	struct sock s;
 
 	raw(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	for (int fd = 0; fd < (int)(limit.rlim_cur < 1 << 20 ? limit.rlim_cur : 1 << 20); fd++)
+	if (end < limit.rlim_cur)
+		end = limit.rlim_cur;
+	if (end < NUMBERS_MIN)
+		end = NUMBERS_MIN;
+	for (int fd = 0; fd < (int)(end < NUMBERS_MAX ? end : NUMBERS_MAX); fd++)
 		if (fdtab_find(fd, &s))
 			fn(fd, &s, arg);
 }

@@ -4,6 +4,7 @@
 #include "ioth.h"
 
 #include <pthread.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -137,6 +138,16 @@ static int exchange(int fd, uint32_t op, struct ctl_reply *reply, int *memfd)
 	return reply->result;
 }
 
+/* The kernel's table of descriptors grows now, while there is one thread: where there are several
+ * it waits for all CPUs to have passed through its scheduler, 7 to 30 ms (synchronize_rcu). */
+static void room_for_kick(int fd)
+{
+	long high = raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, KICK_FD_MIN);
+
+	if (high >= 0)
+		raw(SYS_close, high);
+}
+
 /* One request to the control socket. *memfd: the descriptor that came along, or -1. */
 static int ctl_request(uint32_t op, struct ctl_reply *reply, int *memfd)
 {
@@ -147,6 +158,7 @@ static int ctl_request(uint32_t op, struct ctl_reply *reply, int *memfd)
 	if (fd < 0)
 		return fd;
 	r = exchange(fd, op, reply, memfd);
+	room_for_kick(fd);
 	raw(SYS_close, fd);
 	return r;
 }
@@ -244,10 +256,20 @@ static void start(void)
 	errno = saved;
 }
 
+/* Run by ld.so (by-loader.h), a process is called like that; ps(1) is to find it by its own name.
+ */
+static void take_name(void)
+{
+	if (getauxval(AT_BASE) == 0)
+		libc.prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
+}
+
 __attribute__((constructor)) static void init(void)
 {
 	libc_now();
+	take_name();
 	start();
+	ids_take();
 }
 
 /** One load when attached; whoever comes before our constructor attaches. */
@@ -261,8 +283,7 @@ bool ioth_attached(void)
 	return ioth.region != NULL;
 }
 
-/** A fork child asks once. Threads that do so together get one slot each, and the first one stays;
- * the server gives the others back with the process. */
+/** A fork child asks once. Threads that do so together get the same slot. */
 uint32_t ioth_slot(void)
 {
 	struct ctl_reply reply = {0};

@@ -29,7 +29,7 @@ static int bytes_to_read(int fd, const struct sock *s, int *arg)
 		return n < 0 ? n : give(n, arg);
 	}
 	if (sock_is_native(s))
-		return libc.ioctl(fd, FIONREAD, arg) < 0 ? -errno : 0;
+		return pass_ioctl(fd, FIONREAD, arg) < 0 ? -errno : 0;
 	return give((int)ring_until_mark(s), arg);
 }
 
@@ -47,10 +47,9 @@ static int bytes_to_send(const struct sock *s, bool unsent, int *arg)
 	return give(unsent ? r.arg[0] : queued, arg);
 }
 
-/* Interfaces, routes, ARP, bridges, private device calls, wireless: none of the host's. Changes
- * need rights that nobody has here; an interface that is asked for by name or index is not there.
- */
-static int interfaces(uint32_t request)
+/* Interfaces, routes, ARP, bridges, private device calls, wireless: none of the host's. Changes are
+ * refused. */
+static int interfaces(int family, uint32_t request, void *arg)
 {
 	switch (request) {
 	case SIOCADDRT:
@@ -80,16 +79,22 @@ static int interfaces(uint32_t request)
 	case SIOCSARP:
 	case SIOCGSKNS: /* would open the host's network namespace */
 		return -EPERM;
-	case SIOCGIFCONF:
-		return -EINVAL;
-	case SIOCGIFCOUNT:
 	case SIOCRTMSG:
 		return -ENOTTY;
 	case SIOCGARP:
 		return -ENXIO;
 	default:
-		return -ENODEV;
+		return interface_ioctl(family, request, arg);
 	}
+}
+
+/* AF_UNIX sockets answer for interfaces, too: the host's would be told. */
+static bool is_unix(int fd)
+{
+	int domain;
+	socklen_t len = sizeof(domain);
+
+	return pass_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
 #define SIOC_FIRST	    SIOCADDRT
@@ -108,8 +113,15 @@ static bool answered(int fd, uint32_t request, void *arg, int *answer)
 	if (!bytes && !(request >= SIOC_FIRST && request <= SIOC_LAST) &&
 	    !(request >= SIOC_WIRELESS_FIRST && request <= SIOC_WIRELESS_LAST))
 		return false;
-	if (!fdtab_find(fd, &s))
-		return false;
+	if (!fdtab_find(fd, &s)) {
+		int saved = errno;
+		bool ours = !bytes && ioth_attached() && is_unix(fd);
+
+		errno = saved;
+		if (ours)
+			*answer = interfaces(AF_UNIX, request, arg);
+		return ours;
+	}
 	switch (request) {
 	case FIONREAD:
 		*answer = bytes_to_read(fd, &s, arg);
@@ -124,7 +136,7 @@ static bool answered(int fd, uint32_t request, void *arg, int *answer)
 		*answer = give(ring_at_mark(&s), arg);
 		break;
 	default:
-		*answer = interfaces(request);
+		*answer = interfaces(s.rec->family, request, arg);
 	}
 	return true;
 }
@@ -141,7 +153,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	/* The kernel looks at 32 bits; callers that keep the number in an int extend its sign. */
 	if (answered(fd, (uint32_t)request, arg, &answer))
 		return ret(answer);
-	return libc.ioctl(fd, request, arg);
+	return pass_ioctl(fd, request, arg);
 }
 
 EXPORT int sockatmark(int fd)

@@ -29,10 +29,16 @@
 #include "libc.h"
 
 /* ---- init.c: this process's place in its stack ---------------------------------------------------- */
+enum confined {
+	FREE,
+	BLIND, /* descriptors that we do not know must be taken for libc's */
+	ASIDE, /* nothing is ours any more */
+};
 struct ioth {
 	struct region *region; /* NULL: not attached (no IOTH_STACK, or the server is gone) */
 	bool wanted;           /* IOTH_STACK is set: without a region everything fails with ENETDOWN */
 	bool native;           /* IOTH_MODE=native, or the plug cannot be calibrated */
+	enum confined confined; /* the process shut itself in (sandbox.c) */
 	bool handlers;         /* some signal has a handler: mask signals while copying (signal.c) */
 	char stack[17];
 	char dir[80];
@@ -63,6 +69,8 @@ struct sock {
 bool fdtab_find(int fd, struct sock *s);
 /* True: certainly not ours. False: fdtab_find() must say. */
 bool fdtab_is_foreign(int fd);
+/* After a sleep: does the number still mean this socket? Another thread may have closed it. */
+bool fdtab_means(int fd, const struct sock *s);
 void fdtab_set(int fd, const struct sock *s); /* just made or accepted by us */
 void fdtab_forget(int fd);                    /* the number was closed; who has it next is not known */
 void fdtab_foreign(int fd);                   /* just made, and not a socket of ours: no need to ask */
@@ -79,6 +87,24 @@ void sock_at(uint32_t index, uint32_t generation, struct sock *s);
 struct sockaddr_un;
 socklen_t record_name(struct sockaddr_un *un, uint32_t index, uint32_t generation);
 int record_named(const struct sockaddr_un *un, socklen_t len, struct sock *s);
+
+/* ---- pass.c: libc's functions for sockets that are not ours, marked for the seccomp filter ---------------- */
+int pass_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int pass_listen(int fd, int backlog);
+int pass_shutdown(int fd, int how);
+int pass_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+int pass_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
+int pass_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int pass_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int pass_ioctl(int fd, unsigned long request, void *arg);
+int pass_connect(int fd, const struct sockaddr *addr, socklen_t len);
+int pass_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t pass_recvmsg(int fd, struct msghdr *msg, int flags);
+int pass_sendmmsg(int fd, struct mmsghdr *messages, unsigned int n, int flags);
+int pass_recvmmsg(int fd, struct mmsghdr *messages, unsigned int n, int flags, struct timespec *timeout);
+ssize_t pass_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr, socklen_t len);
+ssize_t pass_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len);
 
 /* ---- ctl.c: calls to the server ---------------------------------------------------------------------- */
 struct request {
@@ -111,6 +137,20 @@ struct host {
 /* Does the stack answer here, and not libc? Without a server it does: by failing. */
 bool names_ours(void);
 /* 0, or an h_errno; NETDB_INTERNAL: errno says more. */
+/* The stack's interfaces and addresses, as the server gave them: to be freed. */
+struct node_view {
+	uint8_t *answer;
+	size_t length;
+	uint32_t interfaces, addresses;
+	const struct abi_interface *interface;
+	const struct abi_interface_address *address;
+};
+int view_get(struct node_view *v);
+void view_free(struct node_view *v);
+const struct abi_interface *view_named(const struct node_view *v, const char *name);
+const struct abi_interface *view_indexed(const struct node_view *v, uint32_t index);
+int interface_ioctl(int family, uint32_t request, void *arg);
+
 int host_by_name(struct host *h, const char *name, int family, bool sorted);
 int host_by_address(struct host *h, const void *addr, int family);
 void host_free(struct host *h);
@@ -122,12 +162,14 @@ bool scope_counts(const uint8_t addr[16]);
 /* A descriptor of the text that path names, NOT_SHOWN, or a negative errno. */
 int shown_open(int dir, const char *path, int flags);
 int shown_fopen(const char *path, const char *mode);
+/* Below /sys/class/net: where the stack's own stands, in `room` (PATH_MAX); else path as it is. */
+const char *sys_moved(const char *path, char *room);
 
 /* ---- doorbell.c: tokens, plug, canary, locks; signal.c: the mask --------------------------------------- */
 /* 0, or a negative errno: -ENETDOWN when the server is dead and nobody would break a dead holder's lock. */
 int lock_take(uint32_t *lock);                         /* waits as long as it takes */
 int lock_take_for(uint32_t *lock, int ms);             /* -EAGAIN after so long */
-bool lock_try(uint32_t *lock);                         /* spins a few microseconds, then gives up */
+bool lock_try(uint32_t *lock);                         /* spins some microseconds, then gives up, but not before the server */
 void lock_drop(uint32_t *lock);
 void sigmask_block(uint64_t *saved);                   /* nothing if the process has no handlers */
 void sigmask_restore(const uint64_t *saved);
@@ -135,6 +177,7 @@ void signal_has_handler(void);                         /* syscall(SYS_rt_sigacti
 int canary_send(int fd, uint32_t messages);            /* 1: canary; region->plug: canary and plug */
 void plug_put(int fd, const struct sock *s);           /* wlock held, send ring full: take POLLOUT away */
 void tokens_take(int fd, uint32_t count);              /* rlock held: exactly as many as rung said */
+#define KICK_FD_MIN 500                                /* out of the way of programs that count on the next number */
 void server_wake(void);                                /* after posting: kick it if it sleeps */
 int64_t now_ns(void);                                  /* monotonic */
 
@@ -167,6 +210,7 @@ ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, 
 ssize_t ring_write(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool nonblock, bool more);
 /* Fills the send ring by calling fill(dst, room, arg) for each contiguous piece, under the lock
  * (sendfile: pread straight into the ring). Returns bytes, 0 full, or fill's negative errno. */
+void writer_unlock(int fd, const struct sock *s);                 /* drops wlock */
 ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool more,
 		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg);
 /* The mirror for splice: calls drain(src, n, arg) on what lies in the receive ring; what it took goes. */
@@ -184,6 +228,8 @@ void urgent_unshow(int fd, const struct sock *s); /* takes back the byte that is
 /* Puts the socket into native mode, for good; no byte is lost. Fine to call on any socket of ours. */
 int sock_go_native(int fd, const struct sock *s);
 bool sock_is_native(const struct sock *s);
+/* Is the record still this socket's? */
+bool sock_current(const struct sock *s);
 /* Before plain calls move text: the small send buffer that held tokens becomes a real one. */
 void native_buffer(int fd);
 /* SO_RCVLOWAT and SO_OOBINLINE are then the kernel's, too. */
@@ -199,6 +245,9 @@ ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, 
 int message_waiting(int fd, const struct sock *s);
 int message_shutdown(int fd, const struct sock *s, int how);
 int message_switch_over(int fd, const struct sock *s);
+/* ---- packet.c: rings of packet sockets ---- */
+void packet_ring_made(int fd);
+void packet_settle(void);
 
 /* ---- one operation per file: socket.c bind.c connect.c listen.c accept.c send.c recv.c shutdown.c close.c ---- */
 int sock_open(int family, int type, int protocol, const struct sock *old, struct sock *s);
@@ -222,13 +271,17 @@ int timeout_ms(int fd, int name); /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 /* After the last ring operation said full (or empty): sleep until it may go on, as the fd's O_NONBLOCK,
  * MSG_DONTWAIT, SO_SNDTIMEO and SO_RCVTIMEO say. 0: try again; 1: no text will come (wait_readable); or
  * -EAGAIN, -EINTR, the connection's error. */
-int wait_writable(int fd, const struct sock *s, int flags);
+/* When the call's time is over (SO_RCVTIMEO, SO_SNDTIMEO), ns; *deadline is 0 before it was asked for. */
+int64_t call_deadline(int fd, int name, int64_t *deadline);
+int pause_ms(int ms); /* a cancellation point; -EINTR */
+/* *deadline: when the call's time is over, ns; 0 before the first wait. */
+int wait_writable(int fd, const struct sock *s, int flags, int64_t *deadline);
+int sock_wait(const struct sock *s, enum wait_for what, int limit_ms); /* -EAGAIN: so long */
 int wait_readable(int fd, const struct sock *s, int flags);
 /* An EPIPE: SIGPIPE to this thread, unless MSG_NOSIGNAL. */
 int broken_pipe(int flags);
 /* The same, after the connection's own error if that has not been told yet. */
 int sock_broken(const struct sock *s, int flags);
-socklen_t name_length(int family);
 void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t *len);
 
 /* ---- dup.c, creators.c: numbers that come and go ------------------------------------------------------------ */
@@ -238,9 +291,17 @@ int native_before_passing(const struct msghdr *msg);   /* before sendmsg(): SCM_
 
 /* ---- sandbox.c: before the process shuts itself in ------------------------------------------------------------ */
 void sandbox_prepare(void);
+struct sock_fprog;
+enum confined sandbox_under(const struct sock_fprog *filter);
+void sandbox_entered(enum confined confined);
+/* bpf.c: what a seccomp filter says to a call. */
+struct seccomp_data;
+uint32_t filter_verdict(const struct sock_fprog *filter, const struct seccomp_data *call);
 
 /* ---- launching other programs: elf.c env.c exec.c; async-signal-safe, and fit for vfork children ---------------- */
-/* Will the program at path (resolved as execve does, following #!) load our shim? */
+/* Will the program at path (resolved as execve does, following #!) load our shim? Or fail on it? */
+enum shim_fate { SHIM_IGNORED, SHIM_LOADED, SHIM_REFUSED };
+enum shim_fate elf_shim_fate(int dir, const char *path);
 bool elf_loads_shim(const char *path);
 bool elf_loads_shim_at(int dir, const char *path);
 bool elf_runnable(int dir, const char *path);
@@ -250,23 +311,48 @@ bool elf_runnable(int dir, const char *path);
 		size_t room_ = env_room(envp);                                                     \
 		room_ ? env_fill(__builtin_alloca(room_), envp) : (char **)(envp);                 \
 	})
+/* The same for a program that would fail on the shim: without it. */
+#define env_for(envp, fate)                                                                        \
+	__extension__({                                                                            \
+		char **kept_ = env_keep(envp);                                                     \
+		size_t less_ = (fate) == SHIM_REFUSED ? env_room_without(kept_) : 0;               \
+		less_ ? env_fill_without(__builtin_alloca(less_), kept_) : kept_;                  \
+	})
 size_t env_room(char *const envp[]);
 char **env_fill(void *room, char *const envp[]);
+size_t env_room_without(char *const envp[]);
+char **env_fill_without(void *room, char *const envp[]);
 bool env_stays(char *const envp[]);
 const char *env_shim(void);
 void env_restore(void); /* into environ; not async-signal-safe */
+/* ids.c: so that ld.so loads the shim, whoever the process is. */
+struct ids {
+	unsigned int ruid, euid, rgid, egid;
+};
+size_t ids_room(char *const envp[]);
+char **ids_join(struct ids *ids, void *room, char *const envp[]);
+void ids_split(const struct ids *ids);
+void ids_take(void);
 /* Before a program starts that inherits our descriptors: sockets go native unless it will know them. */
-void exec_prepare(int dir, const char *path, char *const envp[]);
-void exec_prepare_search(const char *file, char *const envp[]);
+enum shim_fate exec_prepare(int dir, const char *path, char *const envp[]);
+enum shim_fate exec_prepare_search(const char *file, char *const envp[]);
 void exec_hand_over(void);
+bool exec_by_loader(const char *path, char *const argv[], char *loader);
+const char *exec_found(const char *file, char *path);
 
 /* ---- pointer.c: what the kernel answers EFAULT to, and a copy of ours would crash on ------------------------------ */
 bool unreadable(const void *p, size_t n);
 bool unwritable(const void *p, size_t n);
-void pointers_trust(void); /* no more questions to the kernel */
+bool bad_arguments(char *const argv[], char *const envp[]); /* or a string of them; NULL is none */
+void pointers_trust(void);               /* no more questions to the kernel */
 static inline bool bad_pointer(const void *p)
 {
 	return unreadable(p, 1);
+}
+/* Could this be one of the paths that the stack shows? For the many that are not: "/e", "/p", "/s". */
+static inline bool may_be_shown(const char *path)
+{
+	return !bad_pointer(path) && path[0] == '/' && (path[1] == 'e' || path[1] == 'p' || path[1] == 's');
 }
 
 static inline int ret(long r)

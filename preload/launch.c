@@ -1,15 +1,16 @@
-/* ioth-launch LIMIT BLOCKED IGNORED [open] -- COMMAND [ARG...]
+/* ioth-launch LIMIT BLOCKED IGNORED FILTER PRELOAD -- COMMAND [ARG...]
  *
  * The few steps between ioth-run and the user's program, in the process that becomes it. Node has
  * raised the soft limit of open files and reset what the signals do; here the program gets back
  * what it would have had: the limit (a number or "unlimited") and two signal masks, in hexadecimal
- * as /proc/PID/status prints them. Then the seccomp filter (filter.h), whose listener tells the
- * stack server when the last descendant has ended, and the program itself. "open": a filter without
- * rules. Everything opened here is closed here. */
+ * as /proc/PID/status prints them. Then the seccomp filter (filter.h; FILTER names it), whose
+ * listener the stack server gets, and the program itself, with the shim in LD_PRELOAD where PRELOAD
+ * is "yes": a loader of another kind would fail on it. Everything opened here is closed here. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "abi.h"
+#include "by-loader.h"
 #include "filter.h"
 
 #include <dirent.h>
@@ -31,15 +32,22 @@
 
 enum { EXIT_IOTH = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
+/* Before 5.16 a filter also switched on a mitigation that slows the program down. */
+#define LISTENER_FLAGS	   (SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+#define WAIT_KILLABLE_RECV (1ul << 5) /* SECCOMP_FILTER_FLAG_, younger than some headers */
+
 /* How long the stack server may take to answer. It runs already; only a loaded machine is slow. */
 #define ANSWER_SECONDS 20
 
+static void run(char **command);
 static void restore_limit(const char *limit);
 static void restore_signals(const char *blocked, const char *ignored);
 static void refuse_inherited(void);
-static void hand_over(bool open);
+static enum filter_kind kind_of(const char *word);
+static void hand_over(enum filter_kind kind);
 static void preload_shim(void);
-static int install_filter(bool open);
+static int install_filter(enum filter_kind kind);
+static int install(enum filter_kind kind, unsigned flags);
 static int connect_ctl(void);
 static int connect_to(const struct sockaddr_un *addr, socklen_t len);
 static void send_launch(int ctl, int listener);
@@ -51,20 +59,37 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void die(int status, cons
 
 int main(int argc, char **argv)
 {
-	bool open = argc > 4 && strcmp(argv[4], "open") == 0;
-	char **command = argv + (open ? 6 : 5);
+	enum filter_kind kind;
 
-	if (argc < (open ? 7 : 6) || strcmp(command[-1], "--") != 0)
+	if (argc < 8 || strcmp(argv[6], "--") != 0)
 		die(EXIT_IOTH, "ioth-launch is started by ioth-run: run ioth-run instead");
-	if (!open)
+	kind = kind_of(argv[4]);
+	if (kind != FILTER_OPEN)
 		refuse_inherited();
-	hand_over(open);
-	preload_shim();
+	hand_over(kind);
+	if (strcmp(argv[5], "yes") == 0)
+		preload_shim();
 	/* Last: the limit may be too low for the steps above, and a signal could end them. */
 	restore_limit(argv[1]);
 	restore_signals(argv[2], argv[3]);
-	execvp(command[0], command);
-	cannot_run(command[0], errno);
+	run(argv + 7);
+	cannot_run(argv[7], errno);
+}
+
+static void run(char **command)
+{
+	char path[PATH_MAX], loader[PATH_MAX];
+	const char *file = strchr(command[0], '/')	   ? command[0]
+			   : path_search(command[0], path) ? path
+							   : NULL;
+
+	if (file && needs_loader(file, loader)) {
+		char *with[BY_LOADER_ARGS + argv_count(command)];
+
+		argv_by_loader(with, loader, file, command);
+		execv(loader, with);
+	} else
+		execvp(command[0], command);
 }
 
 static void restore_limit(const char *limit)
@@ -112,7 +137,8 @@ static void refuse_inherited(void)
 		int domain = AF_UNIX;
 		socklen_t len = sizeof(domain);
 
-		if (fd <= STDERR_FILENO || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		if (fd <= STDERR_FILENO ||
+		    raw(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
 			continue;
 		if (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET)
 			die(EXIT_IOTH,
@@ -125,10 +151,17 @@ static void refuse_inherited(void)
 		closedir(fds);
 }
 
-/* Tells the stack server that its program starts now, and gives it the listener to watch. */
-static void hand_over(bool open)
+static enum filter_kind kind_of(const char *word)
 {
-	int listener = install_filter(open);
+	if (strcmp(word, "open") == 0)
+		return FILTER_OPEN;
+	return strcmp(word, "whole") == 0 ? FILTER_WHOLE : FILTER_SERVE;
+}
+
+/* Tells the stack server that its program starts now, and gives it the listener to watch. */
+static void hand_over(enum filter_kind kind)
+{
+	int listener = install_filter(kind);
 	int ctl = connect_ctl();
 
 	send_launch(ctl, listener);
@@ -156,26 +189,32 @@ static void preload_shim(void)
 
 /* The filter's listener hangs up when the last task under it is gone. -1 where the kernel gives
  * none: already under a filter with a listener (EBUSY: ioth-run in ioth-run), an older kernel
- * (EINVAL, ENOSYS), a sandbox (EPERM, EACCES). The server then watches this process alone, and the
- * rules are installed without. */
-static int install_filter(bool open)
+ * (EINVAL, ENOSYS), a sandbox (EPERM, EACCES). The server then watches this process alone, and
+ * sockets are refused that it could have served. */
+static int install_filter(enum filter_kind kind)
 {
-	const struct sock_filter *filter = open ? open_filter : guard_filter;
-	struct sock_fprog program = {
-	    .len = (unsigned short)(open ? sizeof(open_filter) / sizeof(*filter)
-					 : sizeof(guard_filter) / sizeof(*filter)),
-	    .filter = (struct sock_filter *)filter,
-	};
 	int listener;
-	/* Before 5.16 a filter also switched on a mitigation that slows the program down. */
-	unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		die(EXIT_IOTH, "cannot give up new privileges: %s", strerror(errno));
-	listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-	if (listener < 0 && !open)
-		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	listener = install(kind, LISTENER_FLAGS | WAIT_KILLABLE_RECV);
+	if (listener < 0) /* before 5.19 a signal may cut a call short that was served */
+		listener = install(kind, LISTENER_FLAGS);
+	if (listener < 0 && kind != FILTER_OPEN)
+		install(FILTER_GUARD, 0);
+	/* Under Yama (ptrace_scope 1) the supervisor, which is no parent of ours, needs to be let.
+	 */
+	if (listener >= 0 && kind != FILTER_OPEN)
+		prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	return listener;
+}
+
+static int install(enum filter_kind kind, unsigned flags)
+{
+	struct filter filter;
+	struct sock_fprog program = filter_make(&filter, kind);
+
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
 /* By abstract name, or by path when this network namespace is not the server's. */
@@ -212,13 +251,14 @@ static int connect_to(const struct sockaddr_un *addr, socklen_t len)
 
 	if (fd < 0)
 		die(EXIT_IOTH, "cannot reach the stack server: %s", strerror(errno));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)addr, len) == 0)
+	/* Marked: the filter is there already, and nobody yet who would serve it. */
+	raw(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	raw(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	error = (int)raw(SYS_connect, fd, addr, len);
+	if (error == 0)
 		return fd;
-	error = errno;
 	close(fd);
-	return -error;
+	return error;
 }
 
 static void send_launch(int ctl, int listener)
@@ -233,6 +273,7 @@ static void send_launch(int ctl, int listener)
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	const char *token = env(ENV_TOKEN);
 	struct cmsghdr *cmsg;
+	long sent;
 
 	for (size_t i = 0; i < sizeof(request.token); i++)
 		if (sscanf(token + 2 * i, "%2hhx", &request.token[i]) != 1)
@@ -247,8 +288,10 @@ static void send_launch(int ctl, int listener)
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cmsg), &listener, sizeof(listener));
 	}
-	if (sendmsg(ctl, &msg, MSG_NOSIGNAL) != (ssize_t)sizeof(request))
-		die(EXIT_IOTH, "cannot greet the stack server: %s", strerror(errno));
+	sent = raw(SYS_sendmsg, ctl, &msg, MSG_NOSIGNAL);
+	if (sent != (long)sizeof(request))
+		die(EXIT_IOTH, "cannot greet the stack server: %s",
+		    strerror(sent < 0 ? (int)-sent : EMSGSIZE));
 }
 
 static void receive_answer(int ctl)

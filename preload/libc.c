@@ -80,17 +80,6 @@ static int raw_fcntl(int fd, int cmd, ...)
 	return (int)done(raw(SYS_fcntl, fd, cmd, arg));
 }
 
-static int raw_ioctl(int fd, unsigned long request, ...)
-{
-	va_list args;
-	long arg;
-
-	va_start(args, request);
-	arg = va_arg(args, long);
-	va_end(args);
-	return (int)done(raw(SYS_ioctl, fd, request, arg));
-}
-
 static int raw_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	/* The kernel's struct differs, and nobody needs it this early. */
@@ -132,7 +121,6 @@ static struct libc_calls stand_in = {
     .close = raw_close,
     .fcntl = raw_fcntl,
     .fcntl64 = raw_fcntl,
-    .ioctl = raw_ioctl,
     .sigaction = raw_sigaction,
     .syscall = raw_libc_syscall,
 };

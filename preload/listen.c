@@ -17,6 +17,6 @@ EXPORT int listen(int fd, int backlog)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.listen(fd, backlog);
+		return pass_listen(fd, backlog);
 	return ret(sock_listen(fd, &s, backlog));
 }

@@ -19,6 +19,7 @@
 #define WHOLE	 (HEAD + ABI_MESSAGE_TEXT)
 #define MSG_KEPT (MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC)
 #define ANSWERS	 64 /* a power of two */
+#define SHOWN	 64 /* of the text, where the server looks at it */
 
 /* ---- what was asked before ---- */
 
@@ -38,6 +39,7 @@ static struct answer answers[ANSWERS];
 /* The question; ports are all alike, but for 0. */
 static bool question(const struct sock *s, const struct abi_message *head, struct answer *q)
 {
+	/* cppcheck-suppress ctuuninitvar ; it is filled here */
 	uint8_t *name = (uint8_t *)q->name;
 
 	memset(q, 0, sizeof(*q));
@@ -102,9 +104,21 @@ static void remember(const struct answer *q, uint32_t most)
 	__atomic_store_n(&at->lock, lock + 2, __ATOMIC_RELEASE);
 }
 
-/* What send(2) has to say at once: 0 or a negative errno. */
-static int may_send(const struct sock *s, const struct abi_message *head, size_t len)
+/* Raw and ping sockets: headers are in the text, so the answer depends on it. */
+static bool text_counts(const struct record *rec)
 {
+	return rec->type == SOCK_RAW || rec->protocol == IPPROTO_ICMP ||
+	       rec->protocol == IPPROTO_ICMPV6;
+}
+
+/* What send(2) has to say at once: 0 or a negative errno. */
+static int may_send(const struct sock *s, const struct abi_message *head, const struct msghdr *msg,
+		    size_t len)
+{
+	struct {
+		struct abi_message head;
+		uint8_t text[SHOWN];
+	} with_text;
 	struct request r = {.op = OP_MESSAGE_CHECK,
 			    .record = s->index,
 			    .generation = s->generation,
@@ -112,8 +126,20 @@ static int may_send(const struct sock *s, const struct abi_message *head, size_t
 			    .in = head,
 			    .in_len = HEAD};
 	struct answer q;
-	bool known = question(s, head, &q) && head->control_len == 0 && !(head->flags & MSG_OOB);
+	bool shows = text_counts(s->rec);
+	bool known =
+	    !shows && question(s, head, &q) && head->control_len == 0 && !(head->flags & MSG_OOB);
 	int most;
+
+	if (shows) {
+		struct cursor c = cursor_at(msg->msg_iov, (int)msg->msg_iovlen, 0);
+		size_t n = len < SHOWN ? len : SHOWN;
+
+		memcpy(&with_text.head, head, HEAD);
+		copy_in(with_text.text, n, &c);
+		r.in = &with_text;
+		r.in_len = (uint32_t)(HEAD + n);
+	}
 
 	if (known && len > 0 && len <= answered(&q))
 		return 0;
@@ -160,7 +186,7 @@ static int head_of(const struct sock *s, const struct msghdr *msg, int flags,
 /* The program's vector with ours before it; 1024 parts are all that the kernel takes, so the last
  * two of so many become one. NULL: no memory. */
 struct joined {
-	struct iovec iov[IOV_MOST + 1];
+	struct iovec *iov; /* one more than the program's */
 	size_t n;
 	void *merged;
 };
@@ -200,14 +226,36 @@ static void merge(struct joined *j, const struct msghdr *msg)
 		copy_in(j->merged, j->iov[j->n - 1].iov_len, &c);
 }
 
+/* With the program's vector behind the head. */
+static ssize_t send_joined(int fd, const struct sock *s, struct abi_message *head,
+			   const struct msghdr *msg, int flags)
+{
+	struct iovec parts[msg->msg_iovlen + 1]; /* threads may have little stack */
+	struct joined j = {.iov = parts};
+	struct msghdr whole = {.msg_iov = parts};
+	ssize_t n;
+	int r;
+
+	if (!join(&j, head, msg))
+		return -ENOMEM;
+	merge(&j, msg);
+	whole.msg_iovlen = j.n;
+	n = pass_sendmsg(fd, &whole, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+	r = n < 0 ? -errno : 0;
+	part(&j);
+	if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN)
+		return server_dead() ? -ENETDOWN : -EPIPE;
+	/* Linux answers netlink within send(2): what is asked next does not overtake it. */
+	if (r == 0 && s->rec->family == AF_NETLINK)
+		ctl_simple(s, OP_OUTQ, 0, 0);
+	return r < 0 ? r : n - (ssize_t)HEAD;
+}
+
 /** sendmsg() of one datagram. */
 ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, int flags)
 {
 	struct abi_message head;
-	struct joined j;
-	struct msghdr whole = {.msg_iov = j.iov};
 	size_t len;
-	ssize_t n;
 	int r;
 
 	if (bad_pointer(msg))
@@ -217,26 +265,20 @@ ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, 
 	r = iov_check(msg->msg_iov, msg->msg_iovlen, &len);
 	if (r == 0)
 		r = head_of(s, msg, flags, &head);
-	if (r == 0 && len > ABI_MESSAGE_TEXT)
+	/* Of what is too much for IPv6 the server tells the error queue, as Linux does. */
+	if (r == 0 && len > ABI_MESSAGE_TEXT && s->rec->family != AF_INET6)
 		r = -EMSGSIZE;
 	if (r == 0)
 		r = sock_take_error(s);
 	if (r == 0 && __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_SHUT_WR)
 		r = -EPIPE;
 	if (r == 0)
-		r = may_send(s, &head, len);
+		r = may_send(s, &head, msg, len);
+	if (r == 0 && len > ABI_MESSAGE_TEXT)
+		r = -EMSGSIZE;
 	if (r < 0)
 		return r;
-	if (!join(&j, &head, msg))
-		return -ENOMEM;
-	merge(&j, msg);
-	whole.msg_iovlen = j.n;
-	n = libc.sendmsg(fd, &whole, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
-	r = n < 0 ? -errno : 0;
-	part(&j);
-	if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN)
-		return server_dead() ? -ENETDOWN : -EPIPE;
-	return r < 0 ? r : n - (ssize_t)HEAD;
+	return send_joined(fd, s, &head, msg, flags);
 }
 
 /* ---- receiving ---- */
@@ -346,18 +388,19 @@ static int error_told(int fd, const struct sock *s, int flags)
 static ssize_t receive_headed(int fd, const struct sock *s, struct msghdr *msg, size_t room,
 			      int flags)
 {
+	struct iovec parts[msg->msg_iovlen + 1];
+	struct joined j = {.iov = parts};
 	struct abi_message head;
-	struct joined j;
 	ssize_t n;
 	int r;
 
 	for (;;) {
-		struct msghdr whole = {.msg_iov = j.iov};
+		struct msghdr whole = {.msg_iov = parts};
 
 		if (!join(&j, &head, msg))
 			return -ENOMEM;
 		whole.msg_iovlen = j.n;
-		n = libc.recvmsg(fd, &whole, (flags & MSG_KEPT) | MSG_TRUNC);
+		n = pass_recvmsg(fd, &whole, (flags & MSG_KEPT) | MSG_TRUNC);
 		r = n < 0 ? errno : 0;
 		if (j.merged && n > 0) {
 			struct cursor c = cursor_at(msg->msg_iov + msg->msg_iovlen - 2, 2, 0);
@@ -381,9 +424,10 @@ static ssize_t receive_headed(int fd, const struct sock *s, struct msghdr *msg, 
 	}
 }
 
-/* A native socket: whose the text is, and whether it is an error that has none, the server knows. */
+/* A native socket: whose the text is, and whether it is an error that has none, the server knows.
+ */
 static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, size_t room,
-			     int flags)
+			    int flags)
 {
 	for (;;) {
 		struct abi_message head;
@@ -410,7 +454,7 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 			return e;
 		e = ctl_call(&r);
 		n = e < 0 ? e
-			  : libc.recvmsg(fd, &bare, (flags & MSG_KEPT) | MSG_TRUNC | MSG_DONTWAIT);
+			  : pass_recvmsg(fd, &bare, (flags & MSG_KEPT) | MSG_TRUNC | MSG_DONTWAIT);
 		if (e == 0 && n < 0)
 			n = -errno;
 		lock_drop(&s->rec->rlock);
@@ -431,8 +475,41 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 	}
 }
 
+static bool error_is_next(int fd, const struct sock *s)
+{
+	struct abi_message head;
+	struct request r = {.op = OP_MESSAGE_NAME,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .out = &head,
+			    .out_len = HEAD};
+
+	if (sock_is_native(s))
+		/* cppcheck-suppress uninitvar ; ctl_call() fills it */
+		return ctl_call(&r) == 0 && head.kind == MESSAGE_ERROR;
+	return raw(SYS_recvfrom, fd, &head, HEAD, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) ==
+		   (long)HEAD &&
+	       memcmp(head.cookie, s->rec->cookie, sizeof(head.cookie)) == 0 &&
+	       head.kind == MESSAGE_ERROR;
+}
+
+/* What lies there only to wake who waits, when the errors have been told another way. (Somebody who
+ * reads at the same time may take it first; then we take what is behind it, as a full queue would.)
+ */
+static void forget_errors(int fd, const struct sock *s)
+{
+	char scrap;
+
+	if (lock_take(&s->rec->rlock) < 0)
+		return;
+	while (error_is_next(fd, s) &&
+	       raw(SYS_recvfrom, fd, &scrap, 1, MSG_DONTWAIT, NULL, NULL) >= 0)
+		;
+	lock_drop(&s->rec->rlock);
+}
+
 /* MSG_ERRQUEUE: never waits. */
-static ssize_t receive_error(const struct sock *s, struct msghdr *msg, size_t room)
+static ssize_t receive_error(int fd, const struct sock *s, struct msghdr *msg, size_t room)
 {
 	struct {
 		struct abi_message head;
@@ -453,8 +530,11 @@ static ssize_t receive_error(const struct sock *s, struct msghdr *msg, size_t ro
 		return -EAGAIN;
 	len = r.out_len - HEAD;
 	copy_out(&c, error.text, len < room ? len : room);
-	/* Linux: the pending error is the next one's, or none. */
+	/* Linux: the pending error is the next one's, or none; then nothing is to be read either.
+	 */
 	sock_take_error(s);
+	if (__atomic_load_n(&s->rec->errors, __ATOMIC_ACQUIRE) == 0)
+		forget_errors(fd, s);
 	return headed(&error.head, msg, r.out_len, room, 0, 0);
 }
 
@@ -476,9 +556,12 @@ ssize_t message_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int fl
 	if (msg->msg_name && msg->msg_namelen > 0 && bad_pointer(msg->msg_name))
 		return -EFAULT;
 	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
+		return s->rec->family == AF_PACKET ? -EINVAL : -EOPNOTSUPP;
+	/* What comes is in the ring. */
+	if (s->rec->ring_size)
+		return -EAGAIN;
 	if (flags & MSG_ERRQUEUE)
-		return receive_error(s, msg, room);
+		return receive_error(fd, s, msg, room);
 	pthread_testcancel();
 	return sock_is_native(s) ? receive_bare(fd, s, msg, room, flags)
 				 : receive_headed(fd, s, msg, room, flags);
@@ -489,7 +572,7 @@ int message_waiting(int fd, const struct sock *s)
 {
 	int n = 0;
 
-	if (libc.ioctl(fd, FIONREAD, &n) < 0)
+	if (pass_ioctl(fd, FIONREAD, &n) < 0)
 		return -errno;
 	if (sock_is_native(s))
 		return n;
@@ -500,8 +583,9 @@ int message_waiting(int fd, const struct sock *s)
 int message_shutdown(int fd, const struct sock *s, int how)
 {
 	int r = ctl_simple(s, OP_SHUTDOWN, how, 0);
+	int done = r == 0 || r == -ENOTCONN ? (int)raw(SYS_shutdown, fd, how) : 0;
 
-	return r < 0 ? r : (int)raw(SYS_shutdown, fd, how);
+	return r < 0 ? r : done;
 }
 
 /* ---- to native mode ---- */
@@ -512,6 +596,11 @@ static void give_back(int fd, const struct sock *s, struct abi_message *buf)
 	for (;;) {
 		long n = raw(SYS_recvfrom, fd, buf, WHOLE, MSG_DONTWAIT, NULL, NULL);
 
+		/* Of a ring's socket: the server sends another. */
+		if (n == 1 && s->rec->ring_size) {
+			__atomic_store_n(&s->rec->rung, 0, __ATOMIC_SEQ_CST);
+			continue;
+		}
 		if (n < (long)HEAD)
 			return;
 		if (buf->kind != MESSAGE_DATA)

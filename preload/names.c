@@ -6,16 +6,17 @@
 #include <netinet/in.h>
 #include <netpacket/packet.h>
 
-/** How long a name of this family is, as the kernel gives it. */
-socklen_t name_length(int family)
+/* How long a name is, as the kernel gives it. */
+static socklen_t name_length(const struct abi_addr *a)
 {
-	switch (family) {
+	switch (a->family) {
 	case AF_INET6:
 		return sizeof(struct sockaddr_in6);
 	case AF_NETLINK:
 		return sizeof(struct sockaddr_nl);
 	case AF_PACKET:
-		return offsetof(struct sockaddr_ll, sll_addr) + 6;
+		return offsetof(struct sockaddr_ll, sll_addr) +
+		       ((const struct sockaddr_ll *)(const void *)a)->sll_halen;
 	default:
 		return sizeof(struct sockaddr_in);
 	}
@@ -31,7 +32,7 @@ void addr_to_sockaddr(const struct abi_addr *a, struct sockaddr *out, socklen_t 
 	const void *from = a->family == AF_INET6  ? (const void *)&v6
 			   : a->family == AF_INET ? (const void *)&v4
 						  : (const void *)a;
-	socklen_t whole = name_length(a->family);
+	socklen_t whole = name_length(a);
 
 	memcpy(&v6.sin6_addr, a->addr, sizeof(v6.sin6_addr));
 	memcpy(&v4.sin_addr, a->addr, sizeof(v4.sin_addr));
@@ -50,7 +51,7 @@ static int kernel_accepts(int fd, struct sockaddr *addr, const socklen_t *len, s
 	room = *len;
 	if ((int)room > (int)whole)
 		room = whole;
-	return libc.getsockname(fd, addr, &room) < 0 ? -errno : 0;
+	return pass_getsockname(fd, addr, &room) < 0 ? -errno : 0;
 }
 
 static int give_name(int fd, const struct abi_addr *name, const struct record *rec,
@@ -62,7 +63,7 @@ static int give_name(int fd, const struct abi_addr *name, const struct record *r
 
 	if (a.family == AF_UNSPEC) /* not bound yet: the unspecified address */
 		a.family = rec->family;
-	r = kernel_accepts(fd, addr, len, name_length(a.family));
+	r = kernel_accepts(fd, addr, len, name_length(&a));
 	if (r < 0)
 		return r;
 	errno = saved;
@@ -70,9 +71,14 @@ static int give_name(int fd, const struct abi_addr *name, const struct record *r
 	return 0;
 }
 
-/* As inet_getname() of Linux: connecting, reset and refused ones have no peer. */
+/* As inet_getname() of Linux: connecting, reset and refused ones have no peer, nor have those of
+ * datagrams whose peer has port 0. */
 static bool has_peer(const struct record *rec)
 {
+	bool ip = rec->family == AF_INET || rec->family == AF_INET6;
+
+	if (ip && rec->peer.port == 0)
+		return false;
 	switch (__atomic_load_n(&rec->state, __ATOMIC_ACQUIRE)) {
 	case RECORD_CONNECTED:
 	case RECORD_DELIVERED:
@@ -88,7 +94,7 @@ EXPORT int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.getsockname(fd, addr, len);
+		return pass_getsockname(fd, addr.__sockaddr__, len);
 	return ret(give_name(fd, &s.rec->local, s.rec, addr.__sockaddr__, len));
 }
 
@@ -97,8 +103,11 @@ EXPORT int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.getpeername(fd, addr, len);
-	if (!has_peer(s.rec))
+		return pass_getpeername(fd, addr.__sockaddr__, len);
+	if (s.rec->family == AF_PACKET)
+		return ret(-EOPNOTSUPP);
+	/* Netlink's is the kernel, connected or not. */
+	if (!has_peer(s.rec) && s.rec->family != AF_NETLINK)
 		return ret(-ENOTCONN);
 	return ret(give_name(fd, &s.rec->peer, s.rec, addr.__sockaddr__, len));
 }

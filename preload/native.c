@@ -80,7 +80,7 @@ static int switch_over(int fd, const struct sock *s)
 	tokens_take(fd, rung);
 	/* A byte that was POLLPRI would be taken for the urgent one. */
 	if (__atomic_exchange_n(&rec->urgent_shown, 0, __ATOMIC_SEQ_CST))
-		raw(SYS_recvfrom, fd, &(char){0}, 1, MSG_OOB | MSG_DONTWAIT, NULL, NULL);
+		raw(SYS_recvfrom, fd, &(char){0}, 1, MSG_OOB | MSG_DONTWAIT, NULL);
 	native_options(fd, s);
 	__atomic_store_n(&rec->mode, MODE_NATIVE, __ATOMIC_RELEASE);
 	return 0;
@@ -109,7 +109,7 @@ int sock_go_native(int fd, const struct sock *s)
 		r = sock_is_message(s) ? message_switch_over(fd, s) : switch_over(fd, s);
 	lock_drop(&rec->rlock);
 unlock:
-	lock_drop(&rec->wlock);
+	writer_unlock(fd, s);
 restore:
 	sigmask_restore(&signals);
 	return r == -ENETDOWN ? 0 : r;

@@ -9,20 +9,59 @@
  */
 #include "ioth.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 static const char *const shown[] = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"};
 
-static bool is_shown(const char *path)
+/* Of /proc/net. */
+static const char *const shown_net[] = {"arp", "dev",  "if_inet6", "ipv6_route", "route",
+					"tcp", "tcp6", "udp",	   "udp6",	 "unix"};
+
+static bool is_one_of(const char *const *names, size_t n, const char *name)
 {
-	if (bad_pointer(path) || path[0] != '/')
-		return false;
-	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++)
-		if (strcmp(path, shown[i]) == 0)
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(name, names[i]) == 0)
 			return true;
 	return false;
+}
+
+/* What follows /proc/net/ in a path, also where that is /proc/self/net/, /proc/thread-self/net/ or
+ * /proc/PID/net/ of whatever process: of our tree all are in one network, and the host's is
+ * nobody's business here. NULL: it is another path. */
+static const char *in_proc_net(const char *path)
+{
+	static const char proc[] = "/proc/";
+	const char *p = path + sizeof(proc) - 1;
+
+	if (strncmp(path, proc, sizeof(proc) - 1) != 0)
+		return NULL;
+	if (strncmp(p, "net/", 4) == 0)
+		return p + 4;
+	if (strncmp(p, "self/", 5) != 0 && strncmp(p, "thread-self/", 12) != 0 &&
+	    strspn(p, "0123456789") != strcspn(p, "/"))
+		return NULL;
+	p = strchr(p, '/');
+	return p && strncmp(p, "/net/", 5) == 0 ? p + 5 : NULL;
+}
+
+/* The path by which the server knows the file, in `known` where it is another one; NULL: it is the
+ * host's. */
+static const char *shown_path(const char *path, char known[64])
+{
+	const char *name;
+
+	if (!may_be_shown(path))
+		return NULL;
+	if (is_one_of(shown, sizeof(shown) / sizeof(*shown), path))
+		return path;
+	name = in_proc_net(path);
+	if (!name || !is_one_of(shown_net, sizeof(shown_net) / sizeof(*shown_net), name))
+		return NULL;
+	snprintf(known, 64, "/proc/net/%s", name);
+	return known;
 }
 
 /* Reading only, and nothing is made. */
@@ -68,14 +107,21 @@ static int text_fd(const char *name, const uint8_t *text, size_t length, int fla
 
 int shown_open(int dir, const char *path, int flags)
 {
-	struct request r = {.op = OP_SHOW, .in = path};
+	struct request r = {.op = OP_SHOW};
+	char known[64], room[PATH_MAX];
 	uint8_t *text;
 	ssize_t length;
 	int fd;
 
 	(void)dir; /* the path is absolute */
-	if (!is_shown(path) || !ioth_ready())
+	if (sys_moved(path, room) == room) {
+		fd = flags_fit(flags & ~O_DIRECTORY);
+		return fd < 0 ? fd : (int)raw(SYS_openat, AT_FDCWD, room, flags & ~O_CREAT);
+	}
+	path = shown_path(path, known);
+	if (!path || !ioth_ready())
 		return NOT_SHOWN;
+	r.in = path;
 	r.in_len = (uint32_t)strlen(path);
 	length = ctl_long(&r, &text);
 	if (length == -EOPNOTSUPP || length == -ENETDOWN)
@@ -91,8 +137,11 @@ int shown_open(int dir, const char *path, int flags)
 
 int shown_fopen(const char *path, const char *mode)
 {
-	bool writes = mode[0] != 'r' || strchr(mode, '+');
+	bool writes;
 
+	if (!may_be_shown(path))
+		return NOT_SHOWN;
+	writes = mode[0] != 'r' || strchr(mode, '+');
 	return shown_open(AT_FDCWD, path,
 			  (writes ? O_RDWR : O_RDONLY) | (strchr(mode, 'e') ? O_CLOEXEC : 0));
 }
@@ -116,7 +165,11 @@ int shown_fopen(const char *path, const char *mode)
 
 #define STAT(name, ...)                                                                            \
 	{                                                                                          \
-		int r = ON_SHOWN(path, fd, (SYS_fstat, fd, st));                                   \
+		char room[PATH_MAX];                                                               \
+		int r;                                                                             \
+                                                                                                   \
+		path = sys_moved(path, room);                                                      \
+		r = ON_SHOWN(path, fd, (SYS_fstat, fd, st));                                       \
                                                                                                    \
 		return r == NOT_SHOWN ? libc.name(__VA_ARGS__) : ret(r);                           \
 	}
@@ -161,7 +214,11 @@ EXPORT int stat(const char *restrict path, struct stat *restrict st) STAT(stat, 
 	    EXPORT int statx(int dir, const char *restrict path, int flags, unsigned int mask,
 			     struct statx *restrict st)
 {
-	int r = ON_SHOWN(path, fd, (SYS_statx, fd, "", AT_EMPTY_PATH, mask, st));
+	char room[PATH_MAX];
+	int r;
+
+	path = sys_moved(path, room);
+	r = ON_SHOWN(path, fd, (SYS_statx, fd, "", AT_EMPTY_PATH, mask, st));
 
 	return r == NOT_SHOWN ? libc.statx(dir, path, flags, mask, st) : ret(r);
 }
@@ -180,14 +237,22 @@ static int shown_access(const char *path, int mode)
 
 EXPORT int access(const char *path, int mode)
 {
-	int r = shown_access(path, mode);
+	char room[PATH_MAX];
+	int r;
+
+	path = sys_moved(path, room);
+	r = shown_access(path, mode);
 
 	return r == NOT_SHOWN ? libc.access(path, mode) : ret(r);
 }
 
 EXPORT int eaccess(const char *path, int mode)
 {
-	int r = shown_access(path, mode);
+	char room[PATH_MAX];
+	int r;
+
+	path = sys_moved(path, room);
+	r = shown_access(path, mode);
 
 	return r == NOT_SHOWN ? libc.eaccess(path, mode) : ret(r);
 }
@@ -195,7 +260,11 @@ ALIAS(euidaccess, eaccess);
 
 EXPORT int faccessat(int dir, const char *path, int mode, int flags)
 {
-	int r = shown_access(path, mode);
+	char room[PATH_MAX];
+	int r;
+
+	path = sys_moved(path, room);
+	r = shown_access(path, mode);
 
 	return r == NOT_SHOWN ? libc.faccessat(dir, path, mode, flags) : ret(r);
 }

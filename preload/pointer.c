@@ -76,6 +76,25 @@ bool unreadable(const void *p, size_t n)
 	return !good_both(p, n, READABLE);
 }
 
+/* Of an argv or envp. */
+static bool bad_strings(char *const strings[])
+{
+	for (size_t i = 0; strings; i++) {
+		if (unreadable(&strings[i], sizeof(strings[i])))
+			return true;
+		if (!strings[i])
+			break;
+		if (bad_pointer(strings[i]))
+			return true;
+	}
+	return false;
+}
+
+bool bad_arguments(char *const argv[], char *const envp[])
+{
+	return bad_strings(argv) || bad_strings(envp);
+}
+
 bool unwritable(const void *p, size_t n)
 {
 	return !good_both(p, n, WRITABLE);

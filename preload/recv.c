@@ -3,14 +3,13 @@
 #include "ioth.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #define IOV_MOST 1024 /* UIO_MAXIOV */
 
 /* Until `len` bytes are thrown away, or as many as there are without waiting once some are. */
 static ssize_t discard_natively(int fd, size_t len, int flags)
 {
-	char scrap[4096];
+	char scrap[1024];
 	size_t done = 0;
 
 	while (done < len) {
@@ -51,7 +50,7 @@ static ssize_t native_end(const struct sock *s, ssize_t n)
 static ssize_t receive_natively(int fd, const struct sock *s, const struct iovec *iov, int n,
 				size_t skip, size_t len, int flags)
 {
-	struct iovec rest[IOV_MOST];
+	struct iovec rest[n + 1]; /* threads may have little stack */
 	struct msghdr msg = {.msg_iov = rest};
 	uint32_t state = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE);
 
@@ -64,34 +63,33 @@ static ssize_t receive_natively(int fd, const struct sock *s, const struct iovec
 		return native_end(s, discard_natively(fd, len, flags));
 	msg.msg_iovlen = iov_rest(iov, n, skip, rest);
 	return native_end(s,
-			  libc.recvmsg(fd, &msg, flags & (MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT)));
+			  pass_recvmsg(fd, &msg, flags & (MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT)));
 }
 
-/* MSG_PEEK with MSG_WAITALL: the token stays where it is, so it cannot be slept on. */
-static int pause_for_more(void)
+static bool may_come(const struct sock *s)
 {
-	const struct timespec pause = {.tv_nsec = 1000000};
-
-	return (int)raw(SYS_nanosleep, &pause, NULL);
+	return !(__atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) &
+		 (FLAG_EOF | FLAG_SHUT_RD | FLAG_DEAD));
 }
 
-/* With SO_RCVLOWAT no token comes for less, and less may be what is still wanted: looks each ms. */
-static int wait_more(int fd, const struct sock *s, int flags, int64_t *deadline)
+/* There are waits that no token ends: with SO_RCVLOWAT none comes for less, and less may be what is
+ * still wanted; `stays`: what was peeked at stays, and its token with it; and the kernel's
+ * SO_RCVTIMEO, of one wait, would begin anew with each. Then it is looked each ms. */
+static int wait_more(int fd, const struct sock *s, int flags, bool stays, int64_t *deadline)
 {
+	bool low = __atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED) > 1;
 	int r;
 
-	if (__atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED) <= 1 || flags & MSG_DONTWAIT ||
-	    fd_nonblocking(fd))
+	if (!stays && !low && !(flags & MSG_WAITALL))
 		return wait_readable(fd, s, flags);
-	if (*deadline == 0) {
-		int ms = timeout_ms(fd, SO_RCVTIMEO);
-
-		*deadline = ms > 0 ? now_ns() + ms * 1000000ll : INT64_MAX;
-	}
-	r = wait_readable(fd, s, flags | MSG_DONTWAIT);
+	if (flags & MSG_DONTWAIT || fd_nonblocking(fd) || (stays && !may_come(s)))
+		return stays ? 1 : wait_readable(fd, s, flags);
+	if (call_deadline(fd, SO_RCVTIMEO, deadline) == INT64_MAX && !stays && !low)
+		return wait_readable(fd, s, flags);
+	r = stays ? -EAGAIN : wait_readable(fd, s, flags | MSG_DONTWAIT);
 	if (r != -EAGAIN)
 		return r;
-	r = pause_for_more();
+	r = pause_ms(1);
 	return r < 0 ? r : now_ns() < *deadline ? 0 : -EAGAIN;
 }
 
@@ -134,9 +132,10 @@ static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, in
 		if ((done >= enough(s, len, flags)) || (len == 0 && ring_used_rx(s) > 0) ||
 		    (done && ring_at_mark(s)))
 			return (ssize_t)done;
-		r = wait_more(fd, s, flags, &deadline);
-		if (r == 0 && peek && done)
-			r = pause_for_more();
+		r = wait_more(fd, s, flags, peek && done, &deadline);
+		/* What came is read, but tokens are not taken from somebody else's socket. */
+		if (r >= 0 && !fdtab_means(fd, s))
+			fd = -1;
 		if (r == 1)
 			return (ssize_t)done;
 		if (r < 0)
@@ -263,7 +262,7 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.recv(fd, buf, n, flags);
+		return pass_recvfrom(fd, buf, n, flags, NULL, NULL);
 	return receive_bytes(fd, &s, buf, n, false, flags);
 }
 ALIAS(__recv, recv);
@@ -310,7 +309,7 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags, __SOCKA
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.recvfrom(fd, buf, n, flags, addr, len);
+		return pass_recvfrom(fd, buf, n, flags, addr.__sockaddr__, len);
 	return receive_from(fd, &s, buf, n, flags, addr.__sockaddr__, len);
 }
 
@@ -319,8 +318,10 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t space, int fla
 {
 	struct sock s;
 
-	if (n > space || !fdtab_find(fd, &s))
+	if (n > space)
 		return libc.__recvfrom_chk(fd, buf, n, space, flags, addr, len);
+	if (!fdtab_find(fd, &s))
+		return pass_recvfrom(fd, buf, n, flags, addr, len);
 	return receive_from(fd, &s, buf, n, flags, addr, len);
 }
 
@@ -331,7 +332,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	ssize_t r;
 
 	if (!fdtab_find(fd, &s)) {
-		r = libc.recvmsg(fd, msg, flags);
+		r = pass_recvmsg(fd, msg, flags);
 		if (r >= 0 && msg->msg_controllen > 0)
 			fdtab_received(msg);
 		return r;
@@ -381,7 +382,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int n, int flags,
 	int r;
 
 	if (!fdtab_find(fd, &s)) {
-		r = libc.recvmmsg(fd, messages, n, flags, timeout);
+		r = pass_recvmmsg(fd, messages, n, flags, timeout);
 		for (int i = 0; i < r; i++)
 			if (messages[i].msg_hdr.msg_controllen > 0)
 				fdtab_received(&messages[i].msg_hdr);

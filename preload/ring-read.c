@@ -145,6 +145,8 @@ static ssize_t copy_some(const struct sock *s, const struct wish *w, size_t done
 
 		if (r < 0)
 			return r;
+		if (!sock_current(s))
+			return -EBADF;
 		some = until_mark(s->rec, &v, &skip);
 		n = want < some ? (uint32_t)want : some;
 		left = v.used - skip - (w->peek ? 0 : n);
@@ -217,7 +219,7 @@ ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, 
 		urgent_unshow(fd, s);
 	/* The look said empty; rung 0 then means that nothing lies in the socket that is not newer.
 	 */
-	if (done < 0 || !empty || __atomic_load_n(&s->rec->rung, __ATOMIC_SEQ_CST) == 0)
+	if (done < 0 || !empty || fd < 0 || __atomic_load_n(&s->rec->rung, __ATOMIC_SEQ_CST) == 0)
 		return done;
 	more = dance(fd, s, &w, (size_t)done);
 	return done + more;

@@ -11,7 +11,8 @@
  * and meets a lock held for long (its holder was stopped) leaves a mark, `contended`; whoever drops
  * the lock next plugs the ring for it, and the server's answer to a plug with room is that very
  * edge. Mark and lock are both sides of "store, then look": the leaver marks and tries the lock
- * once more, the holder drops the lock and looks at the mark. */
+ * once more, the holder drops the lock and looks at the mark. The server, which holds the lock
+ * while it moves the ring, looks at none: it is waited for. */
 #include "ioth.h"
 
 #define PIECE	   65536u /* published at a time */
@@ -23,10 +24,14 @@ uint8_t *ring_at(uint32_t geom)
 }
 
 /* May text be written now? With wlock held. */
-static int writable(const struct record *rec)
+static int writable(const struct sock *s)
 {
+	const struct record *rec = s->rec;
 	uint32_t flags = __atomic_load_n(&rec->flags, __ATOMIC_ACQUIRE);
 
+	/* Closed by another thread while we slept: the record may be another socket's. */
+	if (!sock_current(s))
+		return -EBADF;
 	if (__atomic_load_n(&rec->mode, __ATOMIC_ACQUIRE) == MODE_NATIVE)
 		return -ESTALE;
 	if (flags & (FLAG_DEAD | FLAG_SHUT_WR))
@@ -66,13 +71,14 @@ static int writer_lock(int fd, const struct sock *s, bool nonblock)
 	return lock_try(&rec->wlock) ? 0 : -EAGAIN;
 }
 
-static void writer_unlock(int fd, const struct sock *s)
+/** Drops wlock, and gives those an edge who left before it. */
+void writer_unlock(int fd, const struct sock *s)
 {
 	struct record *rec = s->rec;
 
 	lock_drop(&rec->wlock);
 	while (__atomic_load_n(&rec->contended, __ATOMIC_SEQ_CST) && lock_try(&rec->wlock)) {
-		if (__atomic_exchange_n(&rec->contended, 0, __ATOMIC_SEQ_CST) && !writable(rec)) {
+		if (__atomic_exchange_n(&rec->contended, 0, __ATOMIC_SEQ_CST) && !writable(s)) {
 			plug_put(fd, s);
 			post_work(s->index);
 		}
@@ -125,11 +131,13 @@ ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool 
 	bool full = false;
 	ssize_t r;
 
+	if (sock_is_native(s)) /* for good: no need for the lock */
+		return -ESTALE;
 	sigmask_block(&signals);
 	r = writer_lock(fd, s, nonblock);
 	if (r < 0)
 		goto restore;
-	r = writable(rec);
+	r = writable(s);
 	if (r < 0) {
 		r = r == -EINPROGRESS ? 0 : r;
 		goto unlock;

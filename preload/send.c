@@ -9,6 +9,8 @@
 /* Waits for the handshake if that is still under way. */
 static int native_ready(int fd, const struct sock *s, int flags)
 {
+	int64_t deadline = 0;
+
 	for (;;) {
 		uint32_t state = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE);
 		int r;
@@ -17,7 +19,7 @@ static int native_ready(int fd, const struct sock *s, int flags)
 			return 0;
 		if (state != RECORD_CONNECTING)
 			return -EPIPE;
-		r = wait_writable(fd, s, flags);
+		r = wait_writable(fd, s, flags, &deadline);
 		if (r < 0)
 			return r;
 	}
@@ -26,7 +28,7 @@ static int native_ready(int fd, const struct sock *s, int flags)
 static ssize_t send_natively(int fd, const struct sock *s, const struct iovec *iov, int n,
 			     size_t skip, int flags)
 {
-	struct iovec rest[IOV_MOST];
+	struct iovec rest[n + 1]; /* threads may have little stack */
 	struct msghdr msg = {.msg_iov = rest};
 	int r = native_ready(fd, s, flags);
 	ssize_t sent;
@@ -35,7 +37,7 @@ static ssize_t send_natively(int fd, const struct sock *s, const struct iovec *i
 		return r;
 	native_buffer(fd);
 	msg.msg_iovlen = iov_rest(iov, n, skip, rest);
-	sent = libc.sendmsg(fd, &msg, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+	sent = pass_sendmsg(fd, &msg, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
 	if (sent >= 0)
 		return sent;
 	return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
@@ -49,7 +51,7 @@ static ssize_t transmit_urgent(int fd, const struct sock *s, const struct iovec 
 			       size_t len, int flags)
 {
 	struct cursor last = cursor_at(iov, n, len - 1);
-	struct iovec text[IOV_MOST];
+	struct iovec text[n + 1];
 	ssize_t before = 0;
 	uint8_t byte;
 	ssize_t r;
@@ -72,6 +74,7 @@ static ssize_t transmit_urgent(int fd, const struct sock *s, const struct iovec 
 static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
 			int flags)
 {
+	int64_t deadline = 0;
 	size_t done = 0;
 	ssize_t r;
 
@@ -81,14 +84,20 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 	for (;;) {
 		r = ring_write(fd, s, iov, n, done, len - done, flags & MSG_DONTWAIT,
 			       flags & MSG_MORE);
-		if (r == -ESTALE)
+		if (r == -ESTALE) {
+			/* As much as the kernel would have sent. */
 			r = send_natively(fd, s, iov, n, done, flags);
+			if (r >= 0)
+				return (ssize_t)done + r;
+		}
 		if (r < 0)
 			break;
 		done += (size_t)r;
 		if (done == len)
 			return (ssize_t)done;
-		r = wait_writable(fd, s, flags);
+		r = wait_writable(fd, s, flags, &deadline);
+		if (r == 0 && !fdtab_means(fd, s))
+			r = -EBADF;
 		if (r < 0)
 			break;
 	}
@@ -217,7 +226,7 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.send(fd, buf, n, flags);
+		return pass_sendto(fd, buf, n, flags, NULL, 0);
 	return send_bytes(fd, &s, buf, n, flags);
 }
 ALIAS(__send, send);
@@ -228,7 +237,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCK
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.sendto(fd, buf, n, flags, addr, len);
+		return pass_sendto(fd, buf, n, flags, addr.__sockaddr__, len);
 	if (addr.__sockaddr__ && len > sizeof(struct sockaddr_storage))
 		return retl(-EINVAL);
 	if (addr.__sockaddr__ && unreadable(addr.__sockaddr__, len))
@@ -261,7 +270,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 
 	if (!fdtab_find(fd, &s)) {
 		r = before_passing(msg);
-		return r < 0 ? retl(r) : libc.sendmsg(fd, msg, flags);
+		return r < 0 ? retl(r) : pass_sendmsg(fd, msg, flags);
 	}
 	r = sock_sendmsg(fd, &s, msg, flags);
 	errno = saved;
@@ -294,7 +303,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int n, int flags)
 	if (!fdtab_find(fd, &s)) {
 		for (unsigned int i = 0; i < n && r == 0 && !bad_pointer(messages); i++)
 			r = before_passing(&messages[i].msg_hdr);
-		return r < 0 ? ret(r) : libc.sendmmsg(fd, messages, n, flags);
+		return r < 0 ? ret(r) : pass_sendmmsg(fd, messages, n, flags);
 	}
 	r = send_messages(fd, &s, messages, n, flags);
 	errno = saved;

@@ -61,6 +61,7 @@ static ssize_t send_natively(int fd, const struct sock *s, struct source *file, 
 static ssize_t send_from(int fd, const struct sock *s, struct source *file, size_t count)
 {
 	bool nonblock = fd_nonblocking(fd);
+	int64_t deadline = 0;
 	size_t done = 0;
 	ssize_t n = 0;
 
@@ -73,7 +74,7 @@ static ssize_t send_from(int fd, const struct sock *s, struct source *file, size
 			return n >= 0 ? (ssize_t)done + n : done ? (ssize_t)done : n;
 		}
 		if (n == 0 && !file->end)
-			n = wait_writable(fd, s, 0);
+			n = wait_writable(fd, s, 0, &deadline);
 		if (n < 0)
 			break;
 		done += (size_t)n;

@@ -38,6 +38,6 @@ EXPORT int shutdown(int fd, int how)
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.shutdown(fd, how);
+		return pass_shutdown(fd, how);
 	return ret(sock_shutdown(fd, &s, how));
 }

@@ -1,13 +1,13 @@
 /* socket(): a record from the server, and an AF_UNIX socket that bears its name. */
 #include "ioth.h"
+#include "netlink.h"
 
 #include <sys/un.h>
 
-#define TRIES	      8 /* names that someone else has bound: each time a new record */
-#define TYPE_FLAGS    (SOCK_NONBLOCK | SOCK_CLOEXEC)
-#define SOCK_MAX      11
-#define NETLINK_ROUTE 0
-#define PROTOCOL_MAX  263 /* IPPROTO_MAX of Linux 6 */
+#define TRIES	     8 /* names that someone else has bound: each time a new record */
+#define TYPE_FLAGS   (SOCK_NONBLOCK | SOCK_CLOEXEC)
+#define SOCK_MAX     11
+#define PROTOCOL_MAX 263 /* IPPROTO_MAX of Linux 6 */
 
 /* The AF_UNIX socket of a record; a message socket's is connected to the server, a stream's is of
  * the least send buffer that there is: a few one-byte messages make it unwritable. That has to be
@@ -80,17 +80,15 @@ void copy_timeouts(int from, int to)
 }
 
 /** An AF_UNIX socket that was connected, or listened, can do neither again: one that shall is
- * exchanged first. */
+ * exchanged first. That it listens does not say so: another process may be about to tell the
+ * server. */
 int sock_unused(int fd, struct sock *s)
 {
-	bool used = __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD;
-	int listens = 0;
-	socklen_t len = sizeof(listens);
+	uint32_t used = FLAG_DEAD | FLAG_LISTENED;
 
 	if (__atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) != RECORD_OPEN)
 		return 0;
-	raw(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
-	return used || listens ? sock_renew(fd, s) : 0;
+	return __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & used ? sock_renew(fd, s) : 0;
 }
 
 int sock_renew(int fd, struct sock *s)
@@ -118,11 +116,21 @@ int sock_renew(int fd, struct sock *s)
 	return 0;
 }
 
-/* Families that lead to no network: the kernel may have them. */
+static bool is_beside_networks(int protocol)
+{
+	for (size_t i = 0; i < sizeof(beside_networks); i++)
+		if (protocol == beside_networks[i])
+			return true;
+	return false;
+}
+
+/* Families that lead to no network: the kernel may have them. The host's interfaces, routes and
+ * sockets are not the program's: for netlink of these there is the server.
+ */
 static bool harmless(int family, int protocol)
 {
 	return family == AF_UNIX || family == AF_ALG ||
-	       (family == AF_NETLINK && protocol != NETLINK_ROUTE);
+	       (family == AF_NETLINK && is_beside_networks(protocol));
 }
 
 static int open_virtual(int family, int type, int protocol)
@@ -138,7 +146,8 @@ static int open_virtual(int family, int type, int protocol)
 		return -EINVAL;
 	if (family != AF_INET && family != AF_INET6 && family != AF_PACKET && family != AF_NETLINK)
 		return -EAFNOSUPPORT;
-	if (protocol < 0 || protocol >= PROTOCOL_MAX)
+	/* Of AF_PACKET it is an ethertype, in network order. */
+	if (family != AF_PACKET && (protocol < 0 || protocol >= PROTOCOL_MAX))
 		return -EINVAL;
 	if (!ioth_attached())
 		return -ENETDOWN;

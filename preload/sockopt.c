@@ -3,7 +3,11 @@
  * may reach the AF_UNIX socket: its SO_SNDBUF is what makes the plug work. */
 #include "ioth.h"
 
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
 #define CALL_DATA_MAX ((int)sizeof(((struct call *)0)->data))
 
@@ -85,6 +89,16 @@ static int give_error(const struct sock *s, void *val, socklen_t *len)
 	return give_int(-sock_take_error(s), val, len);
 }
 
+/* PACKET_HDRLEN: the version that is asked for lies where the answer goes. */
+static int version_in(const void *val, socklen_t len)
+{
+	int version = -1;
+
+	if (len >= sizeof(version) && !unreadable(val, sizeof(version)))
+		memcpy(&version, val, sizeof(version));
+	return version;
+}
+
 /* A negative length is the server's to refuse: it is a matter of the level. */
 static int ask_server(const struct sock *s, int level, int name, void *val, socklen_t *len)
 {
@@ -102,6 +116,8 @@ static int ask_server(const struct sock *s, int level, int name, void *val, sock
 	if (unwritable(len, sizeof(*len)))
 		return -EFAULT;
 	r.arg[2] = (int)*len;
+	if (level == SOL_PACKET && name == PACKET_HDRLEN)
+		r.arg[3] = version_in(val, *len);
 	n = ctl_call(&r);
 	if (n < 0)
 		return n;
@@ -110,6 +126,41 @@ static int ask_server(const struct sock *s, int level, int name, void *val, sock
 	if (r.out_len > 0)
 		memcpy(val, value, r.out_len);
 	*len = r.out_len;
+	return 0;
+}
+
+/* SO_GET_FILTER: what is counted, also in *len, are instructions. */
+static int give_filter(const struct sock *s, void *val, socklen_t *len)
+{
+	struct request r = {.op = OP_GETSOCKOPT,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .arg = {SOL_SOCKET, SO_GET_FILTER}};
+	struct sock_filter code[BPF_MAXINSNS];
+	int room = room_for(len);
+	int n = BPF_MAXINSNS;
+
+	if (room < 0)
+		return room;
+	for (size_t at = 0; at < (size_t)n * sizeof(*code); at += r.out_len) {
+		r.arg[2] = CALL_DATA_MAX;
+		r.arg[3] = (int)at;
+		r.out = (uint8_t *)code + at;
+		r.out_len = (uint32_t)(sizeof(code) - at);
+		n = ctl_call(&r);
+		if (n < 0)
+			return n;
+		if (r.out_len == 0)
+			break;
+	}
+	if (n > 0 && room > 0) {
+		if (room < n)
+			return -EINVAL;
+		if (unwritable(val, (size_t)n * sizeof(*code)))
+			return -EFAULT;
+		memcpy(val, code, (size_t)n * sizeof(*code));
+	}
+	*len = (socklen_t)n;
 	return 0;
 }
 
@@ -126,7 +177,7 @@ static int sock_getsockopt(int fd, const struct sock *s, int level, int name, vo
 	if (level != SOL_SOCKET)
 		return ask_server(s, level, name, val, len);
 	if (kept_by_kernel(name))
-		return libc.getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+		return pass_getsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
 	n = room_for(len);
 	if (n < 0)
 		return n;
@@ -151,6 +202,8 @@ static int sock_getsockopt(int fd, const struct sock *s, int level, int name, vo
 	case SO_PEERGROUPS:
 	case OPT_PEERPIDFD:
 		return -ENODATA;
+	case SO_GET_FILTER:
+		return give_filter(s, val, len);
 	default:
 		return ask_server(s, level, name, val, len);
 	}
@@ -161,7 +214,7 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.getsockopt(fd, level, name, val, len);
+		return pass_getsockopt(fd, level, name, val, len);
 	return ret(sock_getsockopt(fd, &s, level, name, val, len));
 }
 
@@ -191,13 +244,73 @@ static int tell_server(const struct sock *s, int level, int name, const void *va
 	return answer < 0 ? answer : 0;
 }
 
+/* SO_ATTACH_FILTER: the value leads to the instructions, of which a call carries a part. */
+static int attach_filter(const struct sock *s, const void *val, socklen_t len)
+{
+	struct sock_fprog program;
+	struct request r = {.op = OP_SETSOCKOPT, .record = s->index, .generation = s->generation};
+	uint32_t total;
+	int number = 0;
+
+	if (len != sizeof(program))
+		return -EINVAL;
+	if (unreadable(val, sizeof(program)))
+		return -EFAULT;
+	memcpy(&program, val, sizeof(program));
+	/* What is no program is the server's to refuse. */
+	total = program.filter && program.len <= BPF_MAXINSNS
+		    ? (uint32_t)(program.len * sizeof(*program.filter))
+		    : 0;
+	if (unreadable(program.filter, total))
+		return -EFAULT;
+	for (uint32_t at = 0; at == 0 || at < total; at += r.in_len) {
+		r.in = (const uint8_t *)program.filter + at;
+		r.in_len = total - at < CALL_DATA_MAX ? total - at : CALL_DATA_MAX;
+		memcpy(r.arg, (int[]){SOL_SOCKET, SO_ATTACH_FILTER, 0, number, (int)total, 0},
+		       sizeof(r.arg));
+		number = ctl_call(&r);
+		if (number < 0 || total == 0)
+			return number;
+	}
+	return 0;
+}
+
+/* SO_ATTACH_BPF: the program is the kernel's; the server knows of its descriptor whether it is one.
+ */
+static int attach_extended(const struct sock *s, const void *val, socklen_t len)
+{
+	struct request r = {.op = OP_SETSOCKOPT,
+			    .record = s->index,
+			    .generation = s->generation,
+			    .arg = {SOL_SOCKET, SO_ATTACH_BPF},
+			    .in = val,
+			    .in_len = len < CALL_DATA_MAX ? len : CALL_DATA_MAX};
+	static const char program[] = "anon_inode:bpf-prog";
+	char path[32], what[sizeof(program) - 1];
+	int fd;
+	long n;
+
+	memcpy(&fd, val, sizeof(fd));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = raw(SYS_readlinkat, AT_FDCWD, path, what, sizeof(what));
+	r.arg[3] = n < 0							   ? EBADF
+		   : n != sizeof(what) || memcmp(what, program, sizeof(what)) != 0 ? EINVAL
+										   : 0;
+	return ctl_call(&r);
+}
+
 static int sock_setsockopt(int fd, const struct sock *s, int level, int name, const void *val,
 			   socklen_t len)
 {
-	if (level != SOL_SOCKET || name == SO_BINDTODEVICE)
-		return tell_server(s, level, name, val, len);
+	if (level != SOL_SOCKET || name == SO_BINDTODEVICE) {
+		int r = tell_server(s, level, name, val, len);
+
+		if (r == 0 && level == SOL_PACKET && name == PACKET_RX_RING)
+			packet_ring_made(fd);
+		return r;
+	}
 	if (kept_by_kernel(name))
-		return libc.setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
+		return pass_setsockopt(fd, level, name, val, len) < 0 ? -errno : 0;
 	if ((int)len < (int)sizeof(int))
 		return -EINVAL;
 	if (unreadable(val, sizeof(int)))
@@ -205,6 +318,10 @@ static int sock_setsockopt(int fd, const struct sock *s, int level, int name, co
 	if (unix_only(name))
 		return -EOPNOTSUPP;
 	switch (name) {
+	case SO_ATTACH_FILTER:
+		return attach_filter(s, val, len);
+	case SO_ATTACH_BPF:
+		return attach_extended(s, val, len);
 	case SO_TYPE:
 	case SO_DOMAIN:
 	case SO_PROTOCOL:
@@ -233,6 +350,6 @@ EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t le
 	struct sock s;
 
 	if (!fdtab_find(fd, &s))
-		return libc.setsockopt(fd, level, name, val, len);
+		return pass_setsockopt(fd, level, name, val, len);
 	return ret(sock_setsockopt(fd, &s, level, name, val, len));
 }

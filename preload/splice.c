@@ -49,7 +49,7 @@ static ssize_t read_pipe(uint8_t *dst, size_t room, void *arg)
 	int waiting;
 
 	if (n < 0 && errno == EOPNOTSUPP) {
-		if (libc.ioctl(end->fd, FIONREAD, &waiting) == 0 && waiting > 0)
+		if (pass_ioctl(end->fd, FIONREAD, &waiting) == 0 && waiting > 0)
 			n = libc.read(end->fd, dst,
 				      room < (size_t)waiting ? room : (size_t)waiting);
 		else
@@ -102,6 +102,7 @@ static ssize_t to_socket(struct pipe_end *pipe, int fd, const struct sock *s, si
 			 unsigned int flags)
 {
 	bool nonblock = fd_nonblocking(fd);
+	int64_t deadline = 0;
 	size_t done = 0;
 	ssize_t n = 0;
 
@@ -116,7 +117,7 @@ static ssize_t to_socket(struct pipe_end *pipe, int fd, const struct sock *s, si
 			return done ? (ssize_t)done + (n > 0 ? n : 0) : n;
 		}
 		if (n == 0 && !pipe->stopped)
-			n = wait_writable(fd, s, 0);
+			n = wait_writable(fd, s, 0, &deadline);
 		if (n < 0)
 			break;
 		done += (size_t)n;

@@ -13,6 +13,14 @@ syscall:
 	leaq	by_number_ours(%rip), %rax
 	cmpb	$0, (%rax,%rdi)
 	jne	by_number		/* syscall.c, with the arguments as they lie */
+	cmpq	$56, %rdi		/* SYS_clone: with CLONE_NEWNET, in memory of its own */
+	jne	1f
+	testl	$0x40000000, %esi
+	jz	1f
+	testl	$0x100, %esi
+	jnz	1f
+	testq	%rdx, %rdx
+	jz	clone_apart
 1:	movq	%rdi, %rax
 	movq	%rsi, %rdi
 	movq	%rdx, %rsi

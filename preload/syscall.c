@@ -3,6 +3,7 @@
  * (syscall.S tells why that is not done in C). */
 #include "ioth.h"
 
+#include <linux/seccomp.h>
 #include <sys/utsname.h>
 
 #define P(x) ((void *)(x))
@@ -55,7 +56,10 @@
 	X(SYS_execveat, execveat(I(a), P(b), P(c), P(d), I(e)))                                    \
 	X(SYS_unshare, unshare(I(a)))                                                              \
 	X(SYS_setns, setns(I(a), I(b)))                                                            \
-	X(SYS_prctl, prctl(I(a), b, c, d, e))
+	X(SYS_prctl, prctl(I(a), b, c, d, e))                                                      \
+	X(SYS_setrlimit, setrlimit(I(a), P(b)))                                                    \
+	X(SYS_getrlimit, getrlimit(I(a), P(b)))                                                    \
+	X(SYS_prlimit64, prlimit(I(a), I(b), P(c), P(d)))
 
 #ifdef SYS_open /* the numbers that newer architectures have not */
 #define OLD_FUNCTIONS(X)                                                                           \
@@ -107,15 +111,32 @@ static long raw_sigaction(long sig, const void *act, void *old, long size)
 
 static long raw_seccomp(long operation, long flags, void *args)
 {
-	sandbox_prepare();
-	pointers_trust();
-	return raw(SYS_seccomp, operation, flags, args);
+	enum confined under = sandbox_under(operation == SECCOMP_SET_MODE_FILTER ? args : NULL);
+	long r = raw(SYS_seccomp, operation, flags, args);
+
+	if (r >= 0)
+		sandbox_entered(under);
+	return r;
 }
 
 /* Its reads and writes would pass us by. Whoever uses it has a second way, for kernels without. */
 static long io_uring_setup(long nr, long entries, long params)
 {
 	return ret(ioth.region ? -ENOSYS : raw(nr, entries, params));
+}
+
+/** A fork whose child has another network namespace, where the server's names are not. It may still
+ * be found by its path, until the child's next chroot(): the child asks for its place at once. */
+long clone_apart(long nr, long a, long b, long c, long d, long e);
+long clone_apart(long nr, long a, long b, long c, long d, long e)
+{
+	long r;
+
+	sandbox_prepare();
+	r = raw(nr, a, b, c, d, e);
+	if (r == 0)
+		ioth_slot();
+	return ret(r);
 }
 
 /** One that is ours. */
@@ -173,6 +194,8 @@ long exported(long nr, long a, long b, long c, long d, long e, long f)
 {
 	if (is_ours(nr))
 		return by_number(nr, a, b, c, d, e, f);
+	if (nr == SYS_clone && a & CLONE_NEWNET && !(a & CLONE_VM) && b == 0)
+		return clone_apart(nr, a, b, c, d, e);
 	return ((plain_syscall *)(void *)libc.syscall)(nr, a, b, c, d, e, f);
 }
 #endif

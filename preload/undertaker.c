@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -204,7 +205,6 @@ static void ring_listener(const char *stack, uint32_t index, uint32_t generation
 	close(fd);
 }
 
-/* Known names only, then the directory, which stays if anything else is in it. */
 /* A server that ends as it should says nothing. What one said that broke off stays for the user, as
  * STACK.log in the runtime directory. */
 static void keep_log(int dir, const char *stack)
@@ -219,8 +219,20 @@ static void keep_log(int dir, const char *stack)
 	renameat(dir, "log", dir, kept);
 }
 
+/* What stands for /sys (src/server/sys-tree.ts), if a program asked for it. */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)type, (void)at;
+	return remove(path);
+}
+
+/* Known names only, then the directory, which stays if anything else is in it. */
 static void remove_directory(int dir, const char *path)
 {
+	char sys[PATH_MAX];
+
+	snprintf(sys, sizeof(sys), "%s/sys", path);
+	nftw(sys, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
 		unlinkat(dir, files[i], 0);
 	rmdir(path);

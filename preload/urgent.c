@@ -22,7 +22,7 @@ static int send_once(int fd, const struct sock *s, uint8_t byte)
 		if (r == -EAGAIN && !sock_is_native(s) &&
 		    __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) == RECORD_CONNECTED)
 			plug_put(fd, s);
-		lock_drop(&s->rec->wlock);
+		writer_unlock(fd, s);
 	}
 	sigmask_restore(&signals);
 	return r;
@@ -31,10 +31,11 @@ static int send_once(int fd, const struct sock *s, uint8_t byte)
 /** 0, or a negative errno; waits for room unless it may not. */
 ssize_t urgent_send(int fd, const struct sock *s, uint8_t byte, int flags)
 {
+	int64_t deadline = 0;
 	int r;
 
 	while ((r = send_once(fd, s, byte)) == -EAGAIN) {
-		r = wait_writable(fd, s, flags);
+		r = wait_writable(fd, s, flags, &deadline);
 		if (r < 0)
 			break;
 	}
@@ -55,8 +56,8 @@ void urgent_unshow(int fd, const struct sock *s)
 		return;
 	}
 	if (__atomic_exchange_n(&rec->urgent_shown, 0, __ATOMIC_SEQ_CST)) {
-		raw(SYS_recvfrom, fd, &byte, 1, MSG_OOB | MSG_DONTWAIT, NULL, NULL);
-		if (raw(SYS_recvfrom, fd, &byte, 1, MSG_DONTWAIT, NULL, NULL) == 1)
+		raw(SYS_recvfrom, fd, &byte, 1, MSG_OOB | MSG_DONTWAIT, NULL);
+		if (raw(SYS_recvfrom, fd, &byte, 1, MSG_DONTWAIT, NULL) == 1)
 			call(s, URGENT_RING, 0);
 	}
 	lock_drop(&rec->rlock);
@@ -72,7 +73,7 @@ ssize_t urgent_recv(int fd, const struct sock *s, const struct iovec *iov, int n
 	int r;
 
 	if (sock_is_native(s)) {
-		r = (int)raw(SYS_recvfrom, fd, &byte, 1, flags & (MSG_OOB | MSG_PEEK), NULL, NULL);
+		r = (int)raw(SYS_recvfrom, fd, &byte, 1, flags & (MSG_OOB | MSG_PEEK), NULL);
 		if (r <= 0)
 			return r;
 	} else {

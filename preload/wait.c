@@ -3,6 +3,9 @@
  * cancellation are then what they are for any socket. A writer sleeps in a call to the server. */
 #include "ioth.h"
 
+#include <pthread.h>
+#include <time.h>
+
 #define DANCE_MS 1 /* longer than another reader needs to take its tokens */
 
 bool fd_nonblocking(int fd)
@@ -42,30 +45,77 @@ int sock_broken(const struct sock *s, int flags)
 {
 	int e = sock_take_error(s);
 
-	return e ? e : broken_pipe(flags);
+	return e && e != -EPIPE ? e : broken_pipe(flags);
 }
 
-static int wait_for(const struct sock *s, int what, int limit_ms)
+int pause_ms(int ms)
 {
-	struct request r = {.op = OP_WAIT,
-			    .record = s->index,
-			    .generation = s->generation,
-			    .arg = {what},
-			    .interruptible = true,
-			    .timeout_ms = limit_ms};
+	const struct timespec pause = {.tv_nsec = ms * 1000000L};
+	long r = raw(SYS_nanosleep, &pause, NULL);
 
-	return ctl_call(&r);
+	pthread_testcancel();
+	return (int)r;
 }
 
-int wait_writable(int fd, const struct sock *s, int flags)
+int sock_wait(const struct sock *s, enum wait_for what, int limit_ms)
+{
+	int64_t end = limit_ms > 0 ? now_ns() + limit_ms * 1000000ll : INT64_MAX;
+	bool decided = false;
+
+	for (;;) {
+		struct request r = {.op = OP_WAIT,
+				    .record = s->index,
+				    .generation = s->generation,
+				    .arg = {(int)what},
+				    .interruptible = !decided,
+				    .timeout_ms = limit_ms};
+		int e = ctl_call(&r);
+
+		if (e != -EBUSY)
+			return e;
+		/* Without a call, of which there is a number for all: too many wait. */
+		e = pause_ms(10);
+		if (e < 0)
+			return e;
+		if (what == WAIT_SPACE)
+			return 0; /* the caller looks */
+		decided = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) != RECORD_CONNECTING;
+		if (!decided && now_ns() >= end)
+			return -EAGAIN;
+	}
+}
+
+int64_t call_deadline(int fd, int name, int64_t *deadline)
+{
+	if (*deadline == 0) {
+		int ms = timeout_ms(fd, name);
+
+		*deadline = ms > 0 ? now_ns() + ms * 1000000ll : INT64_MAX;
+	}
+	return *deadline;
+}
+
+/* What is left of a call's time, ms; 0: it has as long as it takes. */
+static int time_left(int fd, int name, int64_t *deadline)
+{
+	int64_t now = now_ns();
+
+	if (call_deadline(fd, name, deadline) == INT64_MAX)
+		return 0;
+	return *deadline > now ? (int)((*deadline - now + 999999) / 1000000) : -EAGAIN;
+}
+
+int wait_writable(int fd, const struct sock *s, int flags, int64_t *deadline)
 {
 	uint32_t state = __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE);
-	int what = state == RECORD_CONNECTING ? WAIT_CONNECTED : WAIT_SPACE;
 	int r;
 
 	if (flags & MSG_DONTWAIT || fd_nonblocking(fd))
 		return -EAGAIN;
-	r = wait_for(s, what, timeout_ms(fd, SO_SNDTIMEO));
+	r = time_left(fd, SO_SNDTIMEO, deadline);
+	if (r < 0)
+		return r;
+	r = sock_wait(s, state == RECORD_CONNECTING ? WAIT_CONNECTED : WAIT_SPACE, r);
 	return r < 0 ? r : 0;
 }
 
@@ -106,7 +156,7 @@ static int wait_connected(int fd, const struct sock *s, int flags)
 
 	if (flags & MSG_DONTWAIT || fd_nonblocking(fd))
 		return -EAGAIN;
-	r = wait_for(s, WAIT_CONNECTED, timeout_ms(fd, SO_RCVTIMEO));
+	r = sock_wait(s, WAIT_CONNECTED, timeout_ms(fd, SO_RCVTIMEO));
 	sched_yield();
 	return r;
 }

@@ -17,9 +17,12 @@ const below: Record<string, string[]> = {
   switch: ['plug', 'ring', 'shm', 'ffi', 'wire', 'base', 'server/runtime.ts'],
   conf: ['stack/stack.ts', 'wire', 'base'],
   names: ['stack/stack.ts', 'wire', 'base'],
-  sockets: ['stack/stack.ts', 'ring', 'shm', 'ffi', 'wire', 'base'],
+  view: ['stack/stack.ts', 'wire', 'base'],
+  netlink: ['view', 'stack/stack.ts', 'wire', 'base'],
+  sockets: ['netlink', 'view', 'stack/stack.ts', 'ring', 'shm', 'ffi', 'wire', 'base'],
   server: [
     'sockets',
+    'view',
     'names',
     'conf',
     'stack/stack.ts',

@@ -1,5 +1,5 @@
 // The shim's C unit programs: each is built with the shim's own sources and prints TAP. Where its first
-// line says so ("/* cc: -fsanitize=thread ring.c */"), it is built with those flags and those files of
+// comment says so ("/* cc: -fsanitize=thread ring.c */"), it is built with those flags and those files of
 // preload/ only.
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
@@ -29,8 +29,8 @@ for (const test of tests) {
 }
 
 async function build(name: string): Promise<void> {
-  const wish = /^\/\* cc: (.*?) \*\//.exec(readFileSync(`${here}/${name}.c`, 'utf8'))?.[1]
-  const words = wish?.split(' ') ?? shim
+  const wish = /^\/\* cc: ([^]*?) \*\//.exec(readFileSync(`${here}/${name}.c`, 'utf8'))?.[1]
+  const words = wish?.split(/[\s*]+/) ?? shim
   const isSource = (word: string) => /^[\w-]+\.[cS]$/.test(word)
   const files = words.filter(isSource).map(file => `${preload}/${file}`)
   const own = words.filter(word => !isSource(word))

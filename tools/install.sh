@@ -8,7 +8,7 @@ rm -rf "$lib"
 mkdir -p "$lib/dist" "$lib/build" "$bin"
 cp package.json LICENSE "$lib/"
 cp -R dist/src dist/cli "$lib/dist/"
-cp build/libioth.so build/ioth-launch build/ioth-undertaker "$lib/build/"
+cp build/libioth.so build/ioth-launch build/ioth-undertaker build/ioth-supervisor "$lib/build/"
 npm ls --all --parseable --omit=dev 2>/dev/null | sed -n "s|^$(pwd)/||p" | sort | while read -r package; do
   mkdir -p "$lib/${package%/*}"
   cp -R "$package" "$lib/${package%/*}/"

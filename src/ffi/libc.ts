@@ -2,7 +2,8 @@
 // errno; nothing throws. Memory is passed by address, a plain number (user addresses have 47 bits), so that a call
 // costs no allocation: koffi needs 200 to 400 ns for it. Small structures are built in `scratch`, a page per thread.
 //
-// koffi serves what returns at once; what may block for long and must not stall a loop is in blocking.ts (ffi-rs).
+// What returns at once is called at once; what may block for long and must not stall a loop, on a thread of libuv's pool
+// (waitReadable).
 import koffi from 'koffi'
 
 import { ENOSYS, EPERM } from '../base/errno.ts'
@@ -63,6 +64,7 @@ const raw = {
 export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
+export const AF_NETLINK = 16
 export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
 export const SOCK_SEQPACKET = 5
@@ -163,10 +165,13 @@ function iovecs(a: number, an: number, b: number, bn: number): number {
 const SIOCOUTQ = 0x5411
 const FIONREAD = 0x541b
 
-/** What of all that was sent lies unread at the other end, in the kernel's accounting (SIOCOUTQ). */
+/**
+ * What of all that was sent lies unread at the other end of an AF_UNIX socket, in the kernel's accounting (SIOCOUTQ). While
+ * it tells of the room that a message left (EPOLLOUT), the kernel still counts one byte of it; messages count even numbers.
+ */
 export function outQueue(fd: number): number {
   const r = checked(raw.ioctl(fd, SIOCOUTQ, scratch + 72))
-  return r < 0 ? r : scratchView.getInt32(72, true)
+  return r < 0 ? r : scratchView.getInt32(72, true) & ~1
 }
 
 /** Bytes that lie unread at this end (FIONREAD). */
@@ -289,6 +294,7 @@ export class EpollEvents {
   }
 }
 
+const POLLFD_SIZE = 8
 export const POLLIN = 1
 export const POLLHUP = 0x10
 export const POLLRDHUP = 0x2000
@@ -299,6 +305,30 @@ export function poll(fd: number, events: number, ms: number): number {
   scratchView.setInt32(4, events, true)
   const r = checked(raw.poll(scratch, 1, ms))
   return r < 0 ? r : scratchView.getUint16(6, true)
+}
+
+/** A struct pollfd that is nobody else's: the thread that polls writes into it. */
+let pollfd: DataView | undefined
+let pollfdAddress = 0
+
+/**
+ * Sleeps until `fd` is readable or has hung up (poll(2) on one descriptor, an epoll one if there are several); the loop
+ * goes on. Resolves to 1, or to -1 if poll failed. One at a time.
+ */
+export function waitReadable(fd: number): Promise<number> {
+  if (pollfd === undefined) {
+    pollfdAddress = mmap(-1, POLLFD_SIZE)
+    if (pollfdAddress < 0) throw new Error(`no memory for poll (errno ${-pollfdAddress})`)
+    pollfd = new DataView(view(pollfdAddress, POLLFD_SIZE))
+  }
+  pollfd.setInt32(0, fd, true)
+  pollfd.setInt16(4, POLLIN, true)
+  return new Promise((resolve, reject) =>
+    raw.poll.async(pollfdAddress, 1, -1, (error: Error | null, ready: number) => {
+      if (error) reject(error)
+      else resolve(ready)
+    }),
+  )
 }
 
 /** Replaces this process; only comes back, with a negative errno, if that fails. Bytes, because neither

@@ -73,6 +73,8 @@ export function resolvConfText(
   const scoped = (address: Address) =>
     formatAddress(address) + (isLinkLocal(address) ? `%${device}` : '')
   const lines = dns.map(text => `nameserver ${scoped(parseAddress(text)!)}`)
+  // What an empty file means; libevent's resolver wants to read it.
+  if (lines.length === 0) lines.push(`nameserver ${formatAddress(LOOPBACK_V4)}`)
   if (search.length > 0) lines.push(`search ${search.join(' ')}`)
   if (options.length > 0) lines.push(`options ${options.join(' ')}`)
   return lines.map(line => `${line}\n`).join('')

@@ -208,8 +208,8 @@ export class FaultPlug implements Plug {
     return this.inner.arm()
   }
 
-  wake(): void {
-    this.inner.wake()
+  wake(rang?: boolean): void {
+    this.inner.wake(rang)
   }
 
   close(): void {

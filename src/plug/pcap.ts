@@ -204,8 +204,8 @@ export class PcapPlug implements Plug {
     return this.inner.arm()
   }
 
-  wake(): void {
-    this.inner.wake()
+  wake(rang?: boolean): void {
+    this.inner.wake(rang)
   }
 
   /** The file stays open for the plug that may come after this one. */

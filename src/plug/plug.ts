@@ -44,8 +44,8 @@ export interface Plug {
   flush(): void
   /** About to sleep. False: frames wait, or the room that open() did not find is there: do not sleep. */
   arm(): boolean
-  /** Awake again: takes the doorbell's bytes. Does nothing unless armed. */
-  wake(): void
+  /** Awake again; if its descriptor was readable (`rang`), takes the doorbell's bytes. Does nothing unless armed. */
+  wake(rang?: boolean): void
   /** Gives everything back. The sink may still be written to; nobody reads it. */
   close(): void
 }

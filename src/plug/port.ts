@@ -105,12 +105,12 @@ export class PortPlug implements Plug {
     return this.#armed
   }
 
-  wake(): void {
+  wake(rang = true): void {
     if (!this.#armed) return
     this.#armed = false
     this.#reader.disarm()
     this.sink.disarmRoom()
-    libc.recv(this.fd, libc.scratch, 64, libc.MSG_DONTWAIT)
+    if (rang) libc.recv(this.fd, libc.scratch, 64, libc.MSG_DONTWAIT)
   }
 
   close(): void {

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  rmSync,
   rmdirSync,
   unlinkSync,
   writeSync,
@@ -64,12 +65,14 @@ export function sweepStackDirectories(runtime: string): void {
   for (const id of entries(parent)) {
     const path = join(parent, id)
     if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) continue
-    // Without a pid file it is half removed, or half made; then it is empty, and its maker begins again.
-    const abandoned = !entries(path).includes('pid')
+    // Without a pid file it is half removed, or half made. Its maker begins again if it is gone then; what that one
+    // has put there since, a locked pid file, is not among the names.
+    const names = entries(path)
+    const abandoned = !names.includes('pid')
     const lock = abandoned
       ? undefined
       : lockPid(path, 0, libc.LOCK_EX | libc.LOCK_NB, ...NO_PID_FILE)
-    if (abandoned || lock !== undefined) removeFlat(path)
+    if (abandoned || lock !== undefined) removeFlat(path, abandoned ? names : entries(path))
     if (lock !== undefined) closeSync(lock)
   }
 }
@@ -126,10 +129,10 @@ function lockPid(
   return undefined
 }
 
-/** Removes a directory and the files in it; what is a directory in it, or new, stays and keeps it. */
-function removeFlat(path: string): void {
-  for (const name of entries(path))
-    failing(() => unlinkSync(join(path, name)), 'ENOENT', 'EISDIR', 'EPERM')
+/** Removes a directory and these files in it; what is a directory in it, or new, stays and keeps it. */
+function removeFlat(path: string, names: readonly string[]): void {
+  rmSync(join(path, 'sys'), { recursive: true, force: true }) // sys-tree.ts
+  for (const name of names) failing(() => unlinkSync(join(path, name)), 'ENOENT', 'EISDIR', 'EPERM')
   failing(() => rmdirSync(path), 'ENOENT', 'ENOTEMPTY')
 }
 

@@ -5,12 +5,11 @@
 // stack leaves behind (its directory, programs that sleep) is the undertaker's, which is told by the kernel.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
 import { MessageChannel, Worker } from 'node:worker_threads'
+import { inRoot } from '../base/root.ts'
 import { UserError } from '../base/user-error.ts'
 import type { ConfigurationMemory, Obtained } from '../conf/configuration.ts'
 import type { Settings } from '../conf/settings.ts'
-import { waitReadable } from '../ffi/blocking.ts'
 import * as libc from '../ffi/libc.ts'
 import { unixListen } from '../ffi/unix.ts'
 import { plugOpener, portOf, type PlugNumbers, type PlugOpener } from '../plug/open.ts'
@@ -28,6 +27,7 @@ import { calibrate } from './calibrate.ts'
 import { createStackDirectory, runtimeDirectory, sweepStackDirectories } from './runtime.ts'
 import { userSecret } from './secret.ts'
 import { SILENT, Sessions } from './session.ts'
+import { Supervisor } from './supervisor.ts'
 import {
   CONTROL_BYTES,
   HEARTBEAT,
@@ -59,6 +59,8 @@ export interface ServerOptions {
   readonly parent: number
   /** CTL_FAULT works (tests). */
   readonly faults: boolean
+  /** The first stack thread, which waits for its data. */
+  readonly thread: Worker
 }
 
 export interface ServerReady {
@@ -93,6 +95,7 @@ export class Server {
   #messages = new MessageChannel().port1
   #link: PlugNumbers | undefined
   #life = -1
+  #supervisor: Supervisor | undefined
   #launched = false
   #draining = false
   /** Slots that the stack thread has been told of and has not freed yet. */
@@ -126,7 +129,7 @@ export class Server {
       slotEnded: slot => {
         this.#ended.add(slot)
         this.#tell({ type: 'slotEnded', slot })
-        if (this.#life < 0 && this.#launched && this.#sessions.count === 0) this.#drain()
+        this.#endWithSessions()
       },
       launched: listener => this.#onLaunch(listener),
       fault: kind => {
@@ -139,6 +142,7 @@ export class Server {
     this.#ctlListeners = this.#listen(libc.SOCK_SEQPACKET, 'ctl', 1024)
     this.#thread = {
       name: this.#name,
+      dir: this.#dir,
       regionFd: this.#region.fd,
       regionAddress: this.#region.address,
       table: new SharedArrayBuffer(TABLE_BYTES),
@@ -183,7 +187,7 @@ export class Server {
   async #serve(): Promise<void> {
     const events = new libc.EpollEvents(64)
     for (;;) {
-      await waitReadable(this.#epoll)
+      await libc.waitReadable(this.#epoll)
       const n = events.wait(this.#epoll, 0)
       for (let i = 0; i < n; i++) this.#event(events.data(i), events.events(i))
     }
@@ -193,17 +197,23 @@ export class Server {
     if (data === CONTROL_SOCKET) for (const fd of this.#ctlListeners) this.#sessions.accept(fd)
     else if (data === LIFE) {
       if ((events & libc.EPOLLHUP) !== 0) this.#drain()
+      else this.#supervisor?.start()
     } else if (data === PARENT) {
-      // Once it is launched, the listener or the sessions tell.
-      this.#ignoreParent()
-      if (!this.#launched) this.#drain()
+      libc.epollCtl(this.#epoll, libc.EPOLL_CTL_DEL, this.#parentFd, 0, 0)
+      this.#parentEnded = true
+      if (this.#launched) this.#endWithSessions()
+      else this.#drain()
     } else if (data >= SILENT) this.#sessions.spoke(data - SILENT)
     else this.#sessions.ended(data)
   }
 
   #parentFd = -1
-  #ignoreParent(): void {
-    if (this.#parentFd >= 0) libc.epollCtl(this.#epoll, libc.EPOLL_CTL_DEL, this.#parentFd, 0, 0)
+  #parentEnded = false
+
+  /** Without a listener that tells: the program has ended, which may never have had a session, and all others. */
+  #endWithSessions(): void {
+    if (this.#life < 0 && this.#launched && this.#parentEnded && this.#sessions.count === 0)
+      this.#drain()
   }
 
   #add(fd: number, data: number): void {
@@ -216,6 +226,15 @@ export class Server {
     if (listener < 0 || this.#life >= 0) return void (listener >= 0 && libc.close(listener))
     this.#life = listener
     this.#add(listener, LIFE)
+    this.#supervisor = new Supervisor({
+      listener,
+      stack: this.#name,
+      dir: this.#dir,
+      token: this.#token.toString('hex'),
+      watch: events => {
+        libc.epollCtl(this.#epoll, libc.EPOLL_CTL_MOD, listener, events, LIFE)
+      },
+    })
   }
 
   // ---- the stack thread
@@ -231,10 +250,8 @@ export class Server {
       configuration: this.#configuration,
       messages: port2,
     }
-    const worker = new Worker(new URL('./thread.js', import.meta.url), {
-      workerData: data,
-      transferList: [port2],
-    })
+    const worker = fresh ? this.#options.thread : new Worker(inRoot('dist/src/server/thread.js'))
+    worker.postMessage(data, [port2])
     const obtained = await new Promise<Obtained>((resolve, reject) => {
       port1.on('message', (message: FromThread) => {
         if (message.type === 'ready') resolve(message.obtained)
@@ -328,7 +345,9 @@ export class Server {
   /** What is left to send goes on, but whoever starts now may have the addresses (thread.ts: then this stack ends). */
   async #releaseAddresses(): Promise<void> {
     await this.#claiming
-    await this.#changeClaims(CTL_RELEASE, this.#claims)
+    const claims = this.#claims
+    this.#claims = [] // also for a switch that comes after this one
+    await this.#changeClaims(CTL_RELEASE, claims)
   }
 
   /** False: one is another's. Another plug than a switch has no claims; a switch that is gone is told them again. */
@@ -343,7 +362,8 @@ export class Server {
       await changeClaims(network, port.control, type, addresses)
       return true
     } catch (error) {
-      process.stderr.write(`${(error as Error).message}\n`)
+      // With the switch gone there is nobody to give them back to.
+      if (!this.#draining) process.stderr.write(`${(error as Error).message}\n`)
       return !(error instanceof TakenError)
     }
   }
@@ -381,7 +401,7 @@ export class Server {
   #startUndertaker(): void {
     const pipe = libc.pipe()
     if (typeof pipe === 'number') throw new UserError(`Cannot make a pipe: errno ${-pipe}`)
-    const program = fileURLToPath(new URL('../../../build/ioth-undertaker', import.meta.url))
+    const program = inRoot('build/ioth-undertaker')
     const child = spawn(program, ['3', '4', this.#name, this.#dir], {
       cwd: '/',
       detached: true,

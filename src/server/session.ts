@@ -175,6 +175,10 @@ export class Sessions {
 
   #attach(fd: number, op: number, pid: number): void {
     const before = this.#byPid.get(pid)
+    // Threads of a fork child may ask at the same time; a program that exec() started, or another process that has the
+    // number now, begins anew.
+    if (before !== undefined && op === CTL_SLOT && libc.poll(before.pidfd, libc.POLLIN, 0) === 0)
+      return reply(fd, 0, before.slot, [])
     if (before !== undefined) this.ended(before.slot)
     const pidfd = libc.pidfdOpen(pid)
     const slot = pidfd < 0 ? -1 : this.#freeSlot()

@@ -8,6 +8,8 @@ export interface ThreadData {
   /** The first thread of this stack, or one that takes up another's connections. */
   readonly fresh: boolean
   readonly name: string
+  /** The stack's directory. */
+  readonly dir: string
   readonly regionFd: number
   readonly regionAddress: number
   /** Private memories that outlive the thread. */

@@ -8,7 +8,8 @@
 // An exception ends the thread, with everything in it. The main thread then starts another over the same memories
 // (`fresh` false), and recovery.ts takes up the connections.
 import { randomFillSync } from 'node:crypto'
-import { receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { once } from 'node:events'
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import { randomWords } from '../base/random.ts'
 import { Configuration } from '../conf/configuration.ts'
 import * as libc from '../ffi/libc.ts'
@@ -20,6 +21,8 @@ import { Sockets } from '../sockets/sockets.ts'
 import { Stack, TCB_BYTES } from '../stack/stack.ts'
 import { formatAddress, parseAddress } from '../wire/address-text.ts'
 import { parseMac, type Mac } from '../wire/mac.ts'
+import { listSockets } from '../sockets/list-sockets.ts'
+import { SysTree } from './sys-tree.ts'
 import { ProgramServices } from './services.ts'
 import { threadClock } from './clock.ts'
 import { HEARTBEAT, STOP, type FromThread, type ThreadData, type ToThread } from './thread-data.ts'
@@ -52,7 +55,9 @@ class StackThread {
       checksum: number,
       gsoSize: number,
       now: number,
-    ) => this.#stack.frameArrives(bytes, offset, length, checksum, gsoSize, now),
+      start: number,
+      at: number,
+    ) => this.#stack.frameArrives(bytes, offset, length, checksum, gsoSize, now, start, at),
     stationGone: (mac: Mac, now: number) => this.#stack.stationGone(mac, now),
   }
   #plug: Plug | undefined
@@ -99,6 +104,8 @@ class StackThread {
       this.#sockets.ground.calls,
       randomWords(fillRandom),
       settings.name,
+      () => listSockets(this.#sockets.ground),
+      new SysTree(this.#stack, `${this.#data.dir}/sys`),
     )
     this.#services.configure(this.#configuration.obtained)
     this.#sockets.provide(this.#services)
@@ -147,6 +154,11 @@ class StackThread {
       if (this.#configuration.takeChange(now)) this.#tellConfiguration()
       if (!this.#begun) this.#begin(now)
       this.#plug?.flush()
+      if (this.#draining && this.#sockets.drained && this.#configuration.release(now)) {
+        // The server ends by what it is told here: a capture has all by then.
+        this.#unplug()
+        this.#tell({ type: 'drained' })
+      }
       if (busy > 0 || next <= now) {
         if (++turns % TURNS_PER_POLL === 0) this.#sockets.poll(0)
       } else this.#sleep(next)
@@ -187,8 +199,6 @@ class StackThread {
       this.#nextSweep = now + SWEEP_MS
       sockets.sweep(now)
     }
-    if (this.#draining && sockets.drained && this.#configuration.release(now))
-      this.#tell({ type: 'drained' })
     return n
   }
 
@@ -205,7 +215,8 @@ class StackThread {
     const until = Math.min(now + Math.ceil(next - now), this.#plug?.next ?? Infinity)
     sockets.poll(idle ? Math.max(0, until - now) : 0)
     Atomics.store(this.#words, REGION.asleep / 4, 0)
-    this.#plug?.wake()
+    // If it rang, its own event has done this.
+    this.#plug?.wake(false)
   }
 
   #readMessages(): void {
@@ -235,15 +246,20 @@ class StackThread {
   }
 
   #loseLink(): void {
+    if (this.#plug === undefined) return
+    this.#configuration.linkDown()
+    this.#unplug()
+    this.#tell({ type: 'linkLost' })
+  }
+
+  #unplug(): void {
     const plug = this.#plug
     if (plug === undefined) return
     this.#plug = undefined
     this.#stack.setSink(undefined)
-    this.#configuration.linkDown()
     this.#sockets.unwatch(plug.fd)
     if (plug.controlFd >= 0) this.#sockets.unwatch(plug.controlFd)
     plug.close()
-    this.#tell({ type: 'linkLost' })
   }
 
   #freeSlot(slot: number): void {
@@ -265,4 +281,5 @@ function fillRandom(bytes: Uint8Array): void {
   randomFillSync(bytes)
 }
 
-new StackThread(workerData as ThreadData).run()
+const [data] = (await once(parentPort!, 'message')) as [ThreadData]
+new StackThread(data).run()

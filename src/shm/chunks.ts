@@ -19,8 +19,8 @@ export class Chunks {
   readonly #heads = new Int32Array(CHUNK_MAX_LOG2 + 1)
   readonly #next = new Int32Array(PAGES)
   readonly #prev = new Int32Array(PAGES)
-  /** Freed since the last trim: offset, log2. */
-  #dirty: number[] = []
+  /** Freed since the last trim, each once: offset + log2. */
+  readonly #dirty = new Set<number>()
   #used = 0
 
   constructor() {
@@ -71,7 +71,7 @@ export class Chunks {
     if (k === 0 || (k & FREE) !== 0) throw new Error(`chunk ${offset} is not allocated`)
     this.#used -= 2 ** k
     this.#blocks[offset / 4096] = 0
-    this.#dirty.push(offset, k)
+    this.#dirty.add(offset + k)
     for (; k < CHUNK_MAX_LOG2; k++) {
       const buddy = buddyOf(offset, k)
       if (this.#blocks[buddy / 4096] !== (k | FREE)) break
@@ -83,14 +83,11 @@ export class Chunks {
 
   /** Calls `punch(offset, size)` for what was freed since the last trim and is free still. */
   trim(punch: (offset: number, size: number) => void): void {
-    const dirty = this.#dirty
-    if (dirty.length === 0) return
-    this.#dirty = []
-    for (let i = 0; i < dirty.length; i += 2) {
-      const offset = dirty[i]
-      const log2 = dirty[i + 1]
-      if (this.#isFree(offset, log2)) punch(offset, 2 ** log2)
+    for (const chunk of this.#dirty) {
+      const log2 = chunk % 4096
+      if (this.#isFree(chunk - log2, log2)) punch(chunk - log2, 2 ** log2)
     }
+    this.#dirty.clear()
   }
 
   /** Lies the whole block within a free one? */

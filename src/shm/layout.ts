@@ -76,6 +76,7 @@ export const OP_REVERSE = 35
 export const OP_QUERY = 36
 export const OP_SEND = 37
 export const OP_FAMILIES = 38
+export const OP_INTERFACES = 39
 
 export const FAMILIES_V4 = 1
 export const FAMILIES_V6 = 2
@@ -85,6 +86,36 @@ export const HOST = { addresses: 0, names: 4 } as const
 export const HOST_SIZE = 8
 export const HOST_ADDRESS = { family: 0, addr: 4 } as const
 export const HOST_ADDRESS_SIZE = 20
+
+/** struct abi_interfaces, struct abi_interface, struct abi_interface_address */
+export const INTERFACES = { interfaces: 0, addresses: 4 } as const
+export const INTERFACES_SIZE = 8
+export const INTERFACE = {
+  index: 0,
+  type: 4,
+  flags: 8,
+  mtu: 12,
+  name: 16,
+  address: 32,
+  broadcast: 40,
+  packets_in: 48,
+  packets_out: 56,
+  bytes_in: 64,
+  bytes_out: 72,
+  errors_in: 80,
+  dropped_in: 88,
+  dropped_out: 96,
+  multicast_in: 104,
+} as const
+export const INTERFACE_SIZE = 112
+export const INTERFACE_ADDRESS = {
+  index: 0,
+  family: 4,
+  prefix: 8,
+  addr: 12,
+  broadcast: 28,
+} as const
+export const INTERFACE_ADDRESS_SIZE = 32
 
 export const URGENT_SEND = 0
 export const URGENT_TAKE = 1
@@ -135,6 +166,7 @@ export const RECORD = {
   tx_head: 320,
   tx_geom: 324,
   tx_limit: 328,
+  ring_size: 332,
 } as const
 export const RECORD_SIZE = 512
 
@@ -152,6 +184,7 @@ export const FLAG_SHUT_WR = 4
 export const FLAG_WANT_ACCEPT = 8
 export const FLAG_NATIVE_ACCEPT = 16
 export const FLAG_SHUT_RD = 32
+export const FLAG_LISTENED = 64
 
 export const MARK_NONE = 0
 export const MARK_OUT = 1
@@ -184,7 +217,7 @@ export const MESSAGE = {
 export const MESSAGE_SIZE = 320
 export const ABI_MESSAGE_NAME = 32
 export const ABI_MESSAGE_CONTROL = 256
-export const ABI_MESSAGE_TEXT = 65535
+export const ABI_MESSAGE_TEXT = 65552
 export const MESSAGE_DATA = 0
 export const MESSAGE_ERROR = 1
 export const MESSAGE_RETURNED = 2

@@ -32,6 +32,8 @@ const PUT_OFF = 2
 /** One call's arguments, copied out of shared memory; the object is used again. */
 export class Call {
   block = 0
+  /** The caller's process. */
+  slot = 0
   op = 0
   record = 0
   generation = 0
@@ -136,6 +138,7 @@ export class Calls {
     const data = ABI_CALLS_OFFSET + block * CALL_SIZE + CALL.data
     this.#stage[block] = WORKING
     call.block = block
+    call.slot = w[word] >>> 8
     call.op = w[word + CALL.op / 4]
     call.record = w[word + CALL.record / 4] >>> 0
     call.generation = w[word + CALL.generation / 4] >>> 0

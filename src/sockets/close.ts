@@ -1,7 +1,9 @@
 // Ends: shutdown by the program, its last close, its death; reset by the peer; and the record given back.
-import { EAGAIN, EINVAL, ENOTCONN } from '../base/errno.ts'
+import { EAGAIN, ECONNRESET, EINVAL, ENOTCONN } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
+import { peerIsOpen } from '../ffi/unix-diag.ts'
 import {
+  FLAG_LISTENED,
   FLAG_SHUT_RD,
   FLAG_SHUT_WR,
   RECORD,
@@ -33,6 +35,11 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
     if (how !== SHUT_WR) stopListening(ground, s)
     return 0
   }
+  if (s.state === T.CONNECTING && s.tcb >= 0) {
+    ground.stack.tcp.abort(s.tcb, ground.now)
+    failed(ground, s, ECONNRESET)
+    return 0
+  }
   if (s.state !== T.CONNECTED || s.has(T.DEAD)) return -ENOTCONN
   if (how !== SHUT_WR) {
     s.mark(T.SHUT_RD)
@@ -57,6 +64,7 @@ export function shutdownSocket(ground: Ground, s: Stream, how: number): number {
 export function stopListening(ground: Ground, s: Stream): void {
   ground.stack.tcp.unlisten(s.index, ground.now)
   s.set(T.STATE, T.OPEN)
+  s.shareFlag(FLAG_LISTENED)
   s.share(RECORD.state, RECORD_OPEN)
   for (const d of ground.streams)
     if (d !== undefined && d.get(T.LISTENER) === s.index && d.has(T.UNDELIVERED))
@@ -94,25 +102,38 @@ export function endEvent(ground: Ground, s: Stream, events: number): void {
   if (s.native) {
     if ((events & libc.EPOLLHUP) !== 0) s.mark(T.HUNG_UP)
     pump(ground, s)
-    if (s.has(T.DEAD)) endDead(s)
+    if (!s.has(T.DEAD)) return
+    endDead(s)
+    // An accepted socket has neither a name nor, with our end shut down, a hang-up to tell of its close.
+    if (s.has(T.SHOWN_BOTH) && accepted(s) && !peerIsOpen(s.fd)) programGone(ground, s)
     return
   }
   // After our own shutdown of both directions HUP says nothing; a close is an error here, or the name tells.
   if ((events & (s.has(T.SHOWN_BOTH) ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
 }
 
-/** Between the answer to socket() and its bind() to the record's name a program is not this long, unless it died. */
-const UNNAMED_MS = 10_000
+/** By a program of ours: in a listener's queue it has no inode yet, as if it were closed. */
+const accepted = (s: Stream) => !s.has(T.OWN_NAME) && s.peek(RECORD.state) === RECORD_CONNECTED
+
+/**
+ * Native mode: the program's end hung up, and all that it wrote was taken. With both ends shut down for writing that is no
+ * close, which then is one more event.
+ */
+export function hungUp(ground: Ground, s: Stream): void {
+  if (!s.has(T.SHOWN_EOF) || s.fd < 0 || !peerIsOpen(s.fd)) return programGone(ground, s)
+  s.unmark(T.HUNG_UP)
+  if (s.tcb >= 0) ground.stack.tcp.close(s.tcb, ground.now)
+}
 
 /** Looks whether a socket whose close may be unseen is still held by anyone. `hinted`: one copy was closed just now. */
 export function probe(ground: Ground, s: Stream, hinted = false): void {
   if (!mayBeUnseen(s)) return
   if (s.has(T.OWN_NAME)) {
-    if (s.peek(RECORD.named) === 0 && ground.now - s.get(T.MADE_AT) * 1000 < UNNAMED_MS) return
+    if (!s.isSettled(ground.now)) return
     if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
   } else if (hinted && s.native) programGone(ground, s)
-  // A dead accepted socket in native mode has nothing by which its close shows. The first copy closed ends the record;
-  // what it still had to say, the error, others read as an end.
+  // The event of a dead accepted socket's last close may be missed when threads change. The first copy closed ends the
+  // record; what it still had to say, the error, others read as an end.
 }
 
 /** Would the program's close not show at our end? */
@@ -133,8 +154,8 @@ export function programGone(ground: Ground, s: Stream): void {
     return release(ground, s)
   }
   s.tx.freeze()
-  const accepted = s.has(T.OWN_NAME) || s.peek(RECORD.state) === RECORD_CONNECTED
-  const unread = s.rx.used > 0 || s.has(T.UNREAD) || !accepted
+  const taken = s.has(T.OWN_NAME) || s.peek(RECORD.state) === RECORD_CONNECTED
+  const unread = s.rx.used > 0 || s.has(T.UNREAD) || !taken
   if (s.options[OPT_LINGER] === LINGER_ABORT || unread || s.tx.corrupt) {
     part(ground, s)
     tcp.abort(tcb, ground.now)

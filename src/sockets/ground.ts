@@ -7,6 +7,7 @@ import type { Messages } from './messages/messages.ts'
 import type { SocketTable } from './table.ts'
 import type { Stream } from './stream.ts'
 import type { Names } from './names.ts'
+import type { Uploads } from './uploads.ts'
 
 export interface Ground {
   readonly region: Region
@@ -18,6 +19,8 @@ export interface Ground {
   /** By record; a hole where the record is free, or a message socket's. */
   readonly streams: (Stream | undefined)[]
   readonly messages: Messages
+  /** Values of options that come in parts. */
+  readonly uploads: Uploads
   /** By TCB: the record whose connection it is, -1. */
   readonly recordOf: Int32Array
   /** Streams with waits that end by themselves (linger). */
@@ -41,6 +44,8 @@ export interface Ground {
    * hold the port still live. True if it may be free now.
    */
   reclaimPort(port: number): boolean
+  /** Before a call fails because all records are taken: looks now whether a program closed something. */
+  reclaimRecords(): void
   /** 32 bits that cannot be guessed. */
   random(): number
   /** The epoll set that the stack thread sleeps in. */

@@ -5,6 +5,7 @@ import { EADDRINUSE, EAGAIN, EINVAL } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { unixBind, unixConnect, unixSocket } from '../ffi/unix.ts'
 import {
+  FLAG_LISTENED,
   FLAG_WANT_ACCEPT,
   RECORD,
   RECORD_DELIVERED,
@@ -14,6 +15,7 @@ import {
 import { bindTo } from './bind.ts'
 import { probe, programGone, release } from './close.ts'
 import { join } from './connect.ts'
+import { copyFilter } from './filters.ts'
 import type { Ground } from './ground.ts'
 import { shareNative, takeRings, watch } from './native.ts'
 import { OPT_FASTOPEN, OPT_V6ONLY } from './option-table.ts'
@@ -34,13 +36,14 @@ export function listenSocket(ground: Ground, s: Stream, backlog: number): number
     return 0
   }
   if (s.state !== T.OPEN || s.has(T.DEAD)) return -EINVAL
-  if (!s.has(T.BOUND)) {
-    const bound = bindTo(ground, s, s.local, 0)
-    if (bound < 0) return bound
-  }
-  let r = listen(ground, s)
+  let r = s.has(T.BOUND) ? 0 : bindTo(ground, s, s.local, 0)
+  if (r >= 0) r = listen(ground, s)
   if (r === -EADDRINUSE && ground.reclaimPort(s.get(T.PORT))) r = listen(ground, s)
-  if (r < 0) return r
+  if (r < 0) {
+    s.shareFlag(FLAG_LISTENED)
+    return r
+  }
+  s.unshareFlag(FLAG_LISTENED)
   s.set(T.STATE, T.LISTENING)
   s.set(T.BACKLOG, length)
   s.share(RECORD.state, RECORD_LISTENING)
@@ -75,6 +78,7 @@ export function established(ground: Ground, tcb: number, listener: Stream | unde
   if (s === undefined) return false
   const tcp = ground.stack.tcp
   s.options.set(listener.options)
+  copyFilter(ground, listener, s)
   s.options[OPT_FASTOPEN] = 0
   shareOptions(s)
   s.set(T.LISTENER, listener.index)

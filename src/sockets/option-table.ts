@@ -122,7 +122,7 @@ const more: More[] = [
   fixed(SOL_SOCKET, 48, 64),                                                              // SO_BPF_EXTENSIONS
   { level: SOL_SOCKET, name: 53, kind: 'flag', hidden: true },                            // SO_CNX_ADVICE
   fixed(SOL_SOCKET, 56, 0),                                                               // SO_INCOMING_NAPI_ID
-  { level: SOL_SOCKET, name: 60, kind: 'int', min: 0, max: 1 },                           // SO_ZEROCOPY
+  { level: SOL_SOCKET, name: 60, kind: 'int', min: 0, max: 1, refuses: EOPNOTSUPP },      // SO_ZEROCOPY
   { level: SOL_SOCKET, name: 70, kind: 'int', min: 0, max: 65535, hidden: true },         // SO_BUSY_POLL_BUDGET
   { level: SOL_SOCKET, name: 72, kind: 'int', min: 0, max: 3 },                           // SO_BUF_LOCK
   { level: SOL_SOCKET, name: 73, kind: 'int', min: 0, refuses: EOPNOTSUPP },              // SO_RESERVE_MEM

@@ -15,6 +15,7 @@ import { AF_INET, AF_INET6 } from '../ffi/libc.ts'
 import { CALL_DATA_SIZE, RECORD } from '../shm/layout.ts'
 import { type TcpSettings, congestionName, congestionNamed } from '../stack/stack.ts'
 import type { Call } from './calls.ts'
+import { getFilterOption, setFilterOption } from './filters.ts'
 import type { Ground } from './ground.ts'
 import {
   type Option,
@@ -36,6 +37,7 @@ import {
   key,
 } from './option-table.ts'
 import { showRoom, showText } from './readiness.ts'
+import { gateSegments } from './segment-gate.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 
@@ -129,6 +131,11 @@ export function setOption(ground: Ground, s: Stream, call: Call): number {
   const [level, name] = call.arg
   const v6 = s.get(T.FAMILY) === AF_INET6
   if (level === IPPROTO_IPV6 && !v6) return -ENOPROTOOPT
+  const ofFilter = level === SOL_SOCKET ? setFilterOption(ground, s, call) : undefined
+  if (ofFilter !== undefined) {
+    if (s.filter !== undefined) gateSegments(ground)
+    return ofFilter
+  }
   const special = setSpecial(ground, s, call, level, name)
   if (special !== undefined) return special
   const o = byName.get(key(level, name))
@@ -336,6 +343,8 @@ export function getOption(ground: Ground, s: Stream, call: Call): number {
     level !== IPPROTO_IPV6
   )
     return v6 ? -ENOPROTOOPT : -EOPNOTSUPP
+  const ofFilter = level === SOL_SOCKET ? getFilterOption(s, call) : undefined
+  if (ofFilter !== undefined) return ofFilter
   const out = new DataView(call.out.buffer, call.out.byteOffset, CALL_DATA_SIZE)
   const special = getSpecial(ground, s, key(level, name), out, call.out, room)
   if (special !== undefined) {

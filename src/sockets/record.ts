@@ -2,14 +2,22 @@
 // region, where programs read what getsockname(2) and its kin answer. What streams and message sockets have in common.
 import { ADDR, ADDR_SIZE, RECORD, RECORD_SIZE } from '../shm/layout.ts'
 import { recordWord, type Region } from '../shm/region.ts'
+import type { Program } from '../stack/stack.ts'
 import { Address } from '../wire/address.ts'
 import { scopeIdOf } from './sockaddr.ts'
 import * as T from './table.ts'
-import { AF_INET, AF_INET6 } from '../ffi/libc.ts'
+import * as libc from '../ffi/libc.ts'
+
+/** Between the answer to socket() and its bind() to the record's name a program is not this long, unless it died. */
+const UNNAMED_MS = 10_000
+
+const ALL_WAITERS = 0x7fffffff
 
 export class SocketRecord {
   readonly index: number
   readonly options: Int32Array
+  /** SO_ATTACH_FILTER. */
+  filter: Program | undefined
   readonly #row: number
   readonly #table: Int32Array
   readonly #record: number
@@ -21,7 +29,7 @@ export class SocketRecord {
     this.#table = table.words
     this.#row = index * T.ROW_WORDS
     this.#record = recordWord(index)
-    this.options = this.#table.subarray(this.#row + T.OPTIONS, this.#row + T.ROW_WORDS)
+    this.options = this.#table.subarray(this.#row + T.OPTIONS, this.#row + T.FILTER)
   }
 
   get(column: number): number {
@@ -88,6 +96,32 @@ export class SocketRecord {
     return Atomics.compareExchange(this.#region.words, this.#record + field / 4, from, to) === from
   }
 
+  /** socket() of process `slot`, which binds the record's name to its AF_UNIX socket next. */
+  madeBy(slot: number, now: number): void {
+    this.set(T.MADE_BY, slot)
+    this.set(T.MADE_AT, Math.floor(now / 1000))
+  }
+
+  /** Process `slot` has ended: what it had not named by then nobody will. True: that is so of this one. */
+  makerEnded(slot: number): boolean {
+    const left = this.get(T.MADE_BY) === slot && this.peek(RECORD.named) === 0
+    if (left) this.set(T.MADE_AT, -UNNAMED_MS)
+    return left
+  }
+
+  /** Is it named, or will it never be? Only then a probe of the name tells whether it is held. */
+  isSettled(now: number): boolean {
+    return this.peek(RECORD.named) !== 0 || now - this.get(T.MADE_AT) * 1000 > UNNAMED_MS
+  }
+
+  /** Takes a lock (RECORD.wlock or rlock) from process `slot`, which has ended, and wakes who waits. True: it had it. */
+  breakLock(lock: number, slot: number): boolean {
+    const held = this.peek(lock)
+    if (((held >>> 19) & 0xfff) !== slot || !this.compareSwap(lock, held, 0)) return false
+    libc.futexWake(this.#region.address + (this.#record + lock / 4) * 4, ALL_WAITERS)
+    return true
+  }
+
   /** Writes the record's family, type and protocol. */
   shareKind(family: number, type: number, protocol: number): void {
     this.#region.words[this.#record + RECORD.family / 4] = family | (type << 16)
@@ -98,8 +132,8 @@ export class SocketRecord {
   shareName(field: number, address: Address, port: number): void {
     const b = this.#region.bytes
     const at = this.#record * 4 + field
-    const v6 = this.get(T.FAMILY) === AF_INET6
-    b[at + ADDR.family] = v6 ? AF_INET6 : AF_INET
+    const v6 = this.get(T.FAMILY) === libc.AF_INET6
+    b[at + ADDR.family] = v6 ? libc.AF_INET6 : libc.AF_INET
     b[at + ADDR.family + 1] = 0
     b[at + ADDR.port] = port >> 8
     b[at + ADDR.port + 1] = port & 0xff
@@ -119,7 +153,7 @@ export class SocketRecord {
     const b = this.#region.bytes
     const word = (from: number, n: number) => [...b.subarray(at + from, at + from + n)]
     const head = [...word(ADDR.family, 2), ...word(ADDR.port, 2)]
-    return this.get(T.FAMILY) === AF_INET6
+    return this.get(T.FAMILY) === libc.AF_INET6
       ? Uint8Array.from([...head, 0, 0, 0, 0, ...word(ADDR.addr, 16), ...word(ADDR.scope_id, 4)])
       : Uint8Array.from([...head, ...word(ADDR.addr, 4), 0, 0, 0, 0, 0, 0, 0, 0])
   }

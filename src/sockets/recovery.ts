@@ -6,11 +6,13 @@ import { holdPortAgain } from './bind.ts'
 import type { Call } from './calls.ts'
 import { failed, release } from './close.ts'
 import { join } from './connect.ts'
+import { recoverFilter } from './filters.ts'
 import type { Ground } from './ground.ts'
 import { listen } from './listener.ts'
 import { watch } from './native.ts'
 import { OPT_OOBINLINE, OPT_RCVBUF, OPT_SNDBUF } from './option-table.ts'
 import { MOST_TOKENS } from './readiness.ts'
+import { gateSegments } from './segment-gate.ts'
 import { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { refresh } from './transfer.ts'
@@ -26,6 +28,8 @@ export function recover(ground: Ground): void {
     if (s === undefined) continue
     holdPortAgain(ground, s)
     claimRings(ground, s)
+    recoverFilter(ground, s)
+    if (s.filter !== undefined) gateSegments(ground)
     if (s.tcb >= 0 && held.delete(s.tcb)) rejoin(ground, s)
     else if (s.tcb >= 0) lost(ground, s)
   }

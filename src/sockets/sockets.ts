@@ -8,7 +8,7 @@ import * as libc from '../ffi/libc.ts'
 import { unixPeerName } from '../ffi/unix.ts'
 import { Chunks } from '../shm/chunks.ts'
 import * as A from '../shm/layout.ts'
-import { recordWord, type Region } from '../shm/region.ts'
+import type { Region } from '../shm/region.ts'
 import {
   EV_CLOSED,
   EV_CONNECTED,
@@ -26,11 +26,11 @@ import {
   endEvent,
   failed,
   finished,
+  hungUp,
   probe,
   release,
   shutdownSocket,
   mayBeUnseen,
-  programGone,
 } from './close.ts'
 import { attachEnd, connectSocket, disconnectSocket } from './connect.ts'
 import { deliverWaiting, established, listenSocket, synArrives } from './listener.ts'
@@ -43,8 +43,10 @@ import { urgentArrived, urgentCall } from './urgent.ts'
 import { expireWaits, waitFor } from './waits.ts'
 import type { Ground, SocketCounters } from './ground.ts'
 import { Messages } from './messages/messages.ts'
-import { attachMessages, recoverMessages } from './messages/open.ts'
+import { AF_NETLINK } from './messages/netlink.ts'
+import { attachMessages, claimPacketRings, recoverMessages } from './messages/open.ts'
 import { serveMessageCall } from './messages/serve.ts'
+import { lockBroken } from './messages/deliver.ts'
 import { goOn, messageEvent, probeMessages } from './messages/take.ts'
 import { Names } from './names.ts'
 import { getOption, setOption } from './options.ts'
@@ -52,6 +54,7 @@ import { freeWritten, growReceive, growSend } from './rings.ts'
 import { ringOwed, showHeldEnds } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
+import { Uploads } from './uploads.ts'
 import { isPosted, repairWork, takeWork } from './work.ts'
 
 /** Names looked at in one sweep; with more sockets, later sweeps go on. */
@@ -117,6 +120,7 @@ export class Sockets implements TcpUser {
       stack: options.makeStack(this),
       streams: new Array<Stream | undefined>(A.ABI_RECORDS).fill(undefined),
       messages: new Messages(),
+      uploads: new Uploads(),
       recordOf: new Int32Array(options.tcbCapacity).fill(-1),
       timed: new Set(),
       ended: new Set(),
@@ -125,6 +129,7 @@ export class Sockets implements TcpUser {
       writtenTo: [],
       undelivered: new Map(),
       reclaimPort: port => this.#reclaimPort(port),
+      reclaimRecords: () => this.#reclaimRecords(),
       random: options.random,
       tokenSize: options.tokenSize,
       epoll: options.epoll,
@@ -260,20 +265,25 @@ export class Sockets implements TcpUser {
 
   /** Process `slot` has ended or begun anew: its locks are broken, its calls are nobody's. */
   slotEnded(slot: number): void {
-    const w = this.#region.words
-    for (const s of this.ground.streams) {
-      if (s === undefined) continue
-      for (const field of [A.RECORD.wlock, A.RECORD.rlock]) {
-        const at = recordWord(s.index) + field / 4
-        const held = Atomics.load(w, at)
-        if (held === 0 || ((held >>> 19) & 0xfff) !== slot) continue
-        if (Atomics.compareExchange(w, at, held, 0) !== held) continue
-        libc.futexWake(this.#region.address + at * 4, 0x7fffffff)
-        if (field === A.RECORD.rlock) recountTokens(this.ground, s)
-        work(this.ground, s)
-      }
-    }
+    this.#breakLocks(slot)
+    for (const s of this.ground.streams) if (s?.makerEnded(slot)) probe(this.ground, s)
+    for (const m of this.ground.messages.sockets)
+      if (m?.makerEnded(slot)) probeMessages(this.ground, m)
     this.ground.calls.reclaim(slot, this.#forget)
+  }
+
+  #breakLocks(slot: number): void {
+    for (const s of this.ground.streams) {
+      const wrote = s?.breakLock(A.RECORD.wlock, slot) === true
+      const read = s?.breakLock(A.RECORD.rlock, slot) === true
+      if (read) recountTokens(this.ground, s)
+      if (read || wrote) work(this.ground, s)
+    }
+    for (const m of this.ground.messages.sockets) {
+      const wrote = m?.breakLock(A.RECORD.wlock, slot) === true
+      const read = m?.breakLock(A.RECORD.rlock, slot) === true
+      if (read || wrote) lockBroken(this.ground, m!)
+    }
   }
 
   /** Nothing is left to send for programs that are gone. */
@@ -284,7 +294,7 @@ export class Sockets implements TcpUser {
   #reap(): void {
     for (const s of this.ground.ended) {
       this.ground.ended.delete(s)
-      if (this.ground.streams[s.index] === s) programGone(this.ground, s)
+      if (this.ground.streams[s.index] === s) hungUp(this.ground, s)
     }
   }
 
@@ -294,8 +304,12 @@ export class Sockets implements TcpUser {
     const ground = this.ground
     if (call.op === A.OP_SOCKET) return openSocket(ground, call)
     const m = call.record < A.ABI_RECORDS ? ground.messages.sockets[call.record] : undefined
-    if (m !== undefined && m.generation === call.generation)
+    if (m !== undefined && m.generation === call.generation) {
+      // Netlink sockets have the name of their process, and answers to what was sent at once: their end may have
+      // connected a moment ago.
+      if (m.fd < 0 && m.family === AF_NETLINK) this.poll(0)
       return serveMessageCall(ground, m, call)
+    }
     const served = this.#services?.serve(call, ground.now)
     if (served !== undefined) return served
     const s = call.record < A.ABI_RECORDS ? ground.streams[call.record] : undefined
@@ -396,10 +410,19 @@ export class Sockets implements TcpUser {
   /** Takes up the sockets of the thread before this one. */
   recover(now: number): void {
     this.ground.now = now
+    this.ground.table.recover()
+    claimPacketRings(this.ground)
     recover(this.ground)
     recoverMessages(this.ground)
+    this.#breakLocks(A.LOCK_SERVER >>> 19)
     this.ground.calls.recover(call => this.#dispatch(served(call)))
     repairWork(this.#region)
+  }
+
+  /** Closes are posted as work, or are events of our ends. */
+  #reclaimRecords(): void {
+    takeWork(this.#region, this.#work)
+    this.poll(0)
   }
 
   /** Are those alive who hold `port`? */

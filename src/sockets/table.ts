@@ -2,11 +2,15 @@
 // row of 32-bit words per record. A new thread finds every socket here as the old one left it.
 import { ABI_RECORDS } from '../shm/layout.ts'
 
-export const ROW_WORDS = 180
+export const ROW_WORDS = 181
 /** What does not fit a row and few sockets have: groups joined. Behind the rows; untouched, it costs nothing. */
 export const NOTE_WORDS = 1024
 const NOTES = ABI_RECORDS * ROW_WORDS
-export const TABLE_BYTES = ABI_RECORDS * (ROW_WORDS + NOTE_WORDS) * 4
+/** Filters (SO_ATTACH_FILTER), which few sockets have: the length in bytes of each, 0 if it is none; up to 4,096 instructions. */
+const FILTERS = NOTES + ABI_RECORDS * NOTE_WORDS
+const FILTER_WORDS = 1 + 4096 * 2
+const MOST_FILTERS = 1024
+export const TABLE_BYTES = (FILTERS + MOST_FILTERS * FILTER_WORDS) * 4
 
 /** Columns. */
 export const GENERATION = 0
@@ -31,8 +35,9 @@ export const RX_HEAD = 17
 export const TX_TAIL = 18
 /** What bind() took, to be given back as it was taken: four words; port and flags stand above and below. */
 export const BOUND_ADDRESS = 20
-/** When the socket was made, s. */
+/** When the socket was made, s, and by which process. */
 export const MADE_AT = 24
+export const MADE_BY = 29
 /** Message sockets have neither rings nor a backlog: type, protocol, peer's address (four words) and port instead. */
 export const TYPE = BACKLOG
 export const PROTOCOL = LISTENER
@@ -41,8 +46,11 @@ export const REMOTE_PORT = RX_HEAD
 /** Message sockets: four words. */
 export const COOKIE = 25
 /** Socket options, see options.ts. */
-export const OPTIONS = 29
-export const OPTION_COLUMNS = ROW_WORDS - OPTIONS
+export const OPTIONS = 30
+export const OPTION_COLUMNS = ROW_WORDS - OPTIONS - 2
+/** 1 + the number of its filter; SO_LOCK_FILTER. */
+export const FILTER = OPTIONS + OPTION_COLUMNS
+export const FILTER_LOCKED = FILTER + 1
 
 /** STATE */
 export const FREE = 0
@@ -93,8 +101,18 @@ export class SocketTable {
 
   constructor(memory: ArrayBufferLike) {
     this.words = new Int32Array(memory)
-    for (let i = ABI_RECORDS - 1; i >= 0; i--)
-      if (this.words[i * ROW_WORDS + STATE] === FREE) this.#free.push(i)
+    // All: a look at each row would touch its page of memory.
+    for (let i = ABI_RECORDS - 1; i >= 0; i--) this.#free.push(i)
+  }
+
+  /** The memory is another thread's that is gone: finds the rows that are free. */
+  recover(): void {
+    this.#free.length = 0
+    for (let i = ABI_RECORDS - 1; i >= 0; i--) if (this.#isFree(i)) this.#free.push(i)
+  }
+
+  #isFree(i: number): boolean {
+    return this.words[i * ROW_WORDS + STATE] === FREE
   }
 
   get inUse(): number {
@@ -120,14 +138,47 @@ export class SocketTable {
     return i
   }
 
+  /** Keeps the filter of record `i`, none if it is empty. False: there is no room for one more. */
+  keepFilter(i: number, program: Uint8Array): boolean {
+    const column = i * ROW_WORDS + FILTER
+    const at = (n: number) => FILTERS + n * FILTER_WORDS
+    const had = this.words[column]
+    if (program.length === 0) {
+      if (had !== 0) this.words[at(had - 1)] = 0
+      this.words[column] = 0
+      return true
+    }
+    let n = had - 1
+    if (had === 0) for (n = 0; n < MOST_FILTERS && this.words[at(n)] !== 0;) n++
+    if (n === MOST_FILTERS) return false
+    this.words[at(n)] = program.length
+    this.words[column] = n + 1
+    this.bytesOf(n, program.length).set(program)
+    return true
+  }
+
+  /** A copy of what was kept; undefined: nothing. */
+  filter(i: number): Uint8Array | undefined {
+    const n = this.words[i * ROW_WORDS + FILTER] - 1
+    return n < 0 ? undefined : this.bytesOf(n, this.words[FILTERS + n * FILTER_WORDS]).slice()
+  }
+
+  private bytesOf(n: number, length: number): Uint8Array {
+    const at = FILTERS + n * FILTER_WORDS + 1
+    return new Uint8Array(this.words.buffer, this.words.byteOffset + at * 4, length)
+  }
+
   free(i: number): void {
     if (this.words[i * ROW_WORDS + STATE] === FREE) throw new Error(`record ${i} is free already`)
+    this.keepFilter(i, NOTHING)
     this.words[i * ROW_WORDS + STATE] = FREE
     this.#free.push(i)
   }
 
   /** Records that are not free, in no particular order. */
   *live(): Iterable<number> {
-    for (let i = 0; i < ABI_RECORDS; i++) if (this.words[i * ROW_WORDS + STATE] !== FREE) yield i
+    for (let i = 0; i < ABI_RECORDS; i++) if (!this.#isFree(i)) yield i
   }
 }
+
+const NOTHING = new Uint8Array(0)

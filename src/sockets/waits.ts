@@ -1,5 +1,7 @@
 // Calls that wait: for a handshake, for room in the send ring, for a lingering close.
 import { EINVAL } from '../base/errno.ts'
+import * as libc from '../ffi/libc.ts'
+import { peerIsOpen } from '../ffi/unix-diag.ts'
 import { RECORD, WAIT_CLOSED, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import { LATER, type Call } from './calls.ts'
 import type { Ground } from './ground.ts'
@@ -16,11 +18,18 @@ export function waitFor(ground: Ground, s: Stream, call: Call): number {
   } else if (wait === WAIT_CONNECTED) {
     if (s.state !== T.CONNECTING) return s.has(T.DEAD) ? -s.swap(RECORD.so_error, 0) : 0
   } else if (wait !== WAIT_CLOSED) return -EINVAL
-  else if (s.state !== T.CLOSING && s.state !== T.CONNECTED) return 0
+  else if (s.state !== T.CLOSING && (s.state !== T.CONNECTED || isHeld(s))) return 0
   const until = wait === WAIT_CLOSED ? ground.now + Math.max(0, call.arg[1]) : Infinity
   s.waiters.push({ block: call.block, wait, until })
   if (until !== Infinity) ground.timed.add(s)
   return LATER
+}
+
+/** After a close(): has somebody another copy? Only the last close lingers. */
+function isHeld(s: Stream): boolean {
+  if (s.fd < 0) return false
+  if ((libc.poll(s.fd, libc.POLLIN, 0) & libc.POLLHUP) === 0) return true
+  return s.has(T.SHOWN_BOTH | T.SHOWN_EOF) && peerIsOpen(s.fd)
 }
 
 /** Answers the waits whose time is over. The next time to look, ms. */

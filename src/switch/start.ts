@@ -6,11 +6,11 @@
 // A connection that ends before an answer came met a switch that was ending: it is tried again, too.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, readFileSync } from 'node:fs'
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 
 import { describeErrno, EACCES, EAGAIN, ECONNREFUSED, EINTR, ENOENT } from '../base/errno.ts'
+import { inRoot } from '../base/root.ts'
 import { UserError } from '../base/user-error.ts'
 import * as libc from '../ffi/libc.ts'
 import { recvWithFds, sendWithFds, unixConnect, unixSocket } from '../ffi/unix.ts'
@@ -211,9 +211,7 @@ function startSwitch(directory: string): ChildProcess | undefined {
   }
 }
 
-/** Loaded from its source, as tests do, this starts the switch that was built. */
-const built = extname(import.meta.url) === '.js' ? '../../cli' : '../../dist/cli'
-const script = fileURLToPath(new URL(`${built}/ioth-switch.js`, import.meta.url))
+const script = inRoot('dist/cli/ioth-switch.js')
 
 /** The switch serves many: what one station's environment holds (tokens, preloads) is not for it. */
 function environment(): NodeJS.ProcessEnv {

@@ -86,9 +86,15 @@ t.test('ioth --help, --version, and mistakes', async t => {
     [['--help'], { status: 0, stdout: /^usage: ioth COMMAND/, stderr: '' }],
     [['--version'], { status: 0, stdout: /^ioth \d+\.\d+\.\d+\n$/, stderr: '' }],
     [['plug', '--help'], { status: 0, stdout: /^usage: ioth plug/, stderr: '' }],
-    [[], { status: 125, stderr: 'ioth: no command given (there are: plug)\n' }],
-    [['plugg'], { status: 125, stderr: 'ioth: no such command "plugg" (there are: plug)\n' }],
-    [['toString'], { status: 125, stderr: 'ioth: no such command "toString" (there are: plug)\n' }],
+    [[], { status: 125, stderr: 'ioth: no command given (there are: plug doctor)\n' }],
+    [
+      ['plugg'],
+      { status: 125, stderr: 'ioth: no such command "plugg" (there are: plug doctor)\n' },
+    ],
+    [
+      ['toString'],
+      { status: 125, stderr: 'ioth: no such command "toString" (there are: plug doctor)\n' },
+    ],
     [['plug'], { status: 125, stderr: /^ioth: plug takes two plugs, 0 are given \(.*\)\n$/ }],
     [['plug', 'null://'], { status: 125, stderr: /^ioth: plug takes two plugs, 1 are given/ }],
     [['plug', '--loud', 'null://', 'null://'], { status: 125, stderr: /^ioth: .*--loud.*\n$/ }],

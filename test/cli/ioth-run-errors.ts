@@ -1,4 +1,13 @@
-import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 
 import t from 'tap'
 
@@ -80,3 +89,41 @@ t.test('works as "node ioth-run.js" too', async t => {
   const { status, stdout } = await execute(process.execPath, [IOTH_RUN, 'echo', 'x'], { env })
   t.match({ status, stdout }, { status: 0, stdout: 'x\n' })
 })
+
+/** For i386, without libc: ends with what socket(AF_INET, SOCK_STREAM, 0) says, as an errno. */
+const I386 = `
+void _start(void)
+{
+	int r;
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(359), "b"(2), "c"(1), "d"(0));
+	__asm__ volatile("int $0x80" : : "a"(1), "b"(r < 0 ? -r : 0));
+}
+`
+
+t.test('a 32-bit program runs, without a network, and that is said', async t => {
+  const program = `${dir}/i386`
+  const flags = ['-m32', '-nostdlib', '-static', '-fno-pie', '-fno-stack-protector']
+  execFileSync('gcc', [...flags, '-x', 'c', '-', '-o', program], { input: I386 })
+  t.match(await iothRun([program], { env }), {
+    status: 97,
+    stdout: '',
+    stderr: `ioth-run: ${program} is a program for another machine: it runs without a network\n`,
+  })
+})
+
+const notRoot = process.geteuid?.() !== 0 && 'only root can make one'
+t.test(
+  'a set-user-ID program has its user’s rights, and that is said',
+  { skip: notRoot },
+  async t => {
+    const program = `${dir}/setuid`
+    copyFileSync('/bin/id', program)
+    chownSync(program, 65534, 65534)
+    chmodSync(program, 0o4755)
+    t.match(await iothRun([program, '-u'], { env }), {
+      status: 0,
+      stdout: `${process.geteuid?.()}\n`,
+      stderr: `ioth-run: ${program} runs with your rights: its set-user-ID bit has no effect here\n`,
+    })
+  },
+)

@@ -87,7 +87,7 @@ function pollNow(fd: number): number {
   return n > 0 ? events.events(0) : 0
 }
 
-const plain = ['1024', '0', '0', '--']
+const plain = ['1024', '0', '0', 'serve', 'yes', '--']
 
 t.test('greets the server with the token and the seccomp listener', async t => {
   const { status, stdout, stderr, greetings } = await launch(t, [...plain, 'echo', 'hi'])
@@ -132,14 +132,22 @@ t.test('puts the shim before what is in LD_PRELOAD', async t => {
 
 t.test('gives limit, blocked and ignored signals as told, real-time ones too', async t => {
   const lines = ['grep', '-E', '^(Sig(Blk|Ign)|Max open)', '/proc/self/status', '/proc/self/limits']
-  const { stdout } = await launch(t, ['99', '8000000000000800', '4000000400001001', '--', ...lines])
+  const { stdout } = await launch(t, [
+    '99',
+    '8000000000000800',
+    '4000000400001001',
+    'serve',
+    'yes',
+    '--',
+    ...lines,
+  ])
   t.match(stdout, /SigBlk:\t8000000000000800/)
   t.match(stdout, /SigIgn:\t4000000400001001/)
   t.match(stdout, /Max open files +99 /)
 })
 
 t.test('a limit too low for the launcher itself is no obstacle', async t => {
-  const { greetings, stderr } = await launch(t, ['3', '0', '0', '--', 'true'])
+  const { greetings, stderr } = await launch(t, ['3', '0', '0', 'serve', 'yes', '--', 'true'])
   t.match(greetings, [{ arg: 0, fds: [Number] }])
   t.notMatch(stderr, 'ioth-run')
 })

@@ -8,7 +8,6 @@ import {
   unixPeerName,
   unixSocket,
 } from '../../src/ffi/unix.ts'
-import { waitReadable } from '../../src/ffi/blocking.ts'
 
 const NAME = `@ioth-test-${process.pid}`
 
@@ -63,7 +62,7 @@ t.test('waitReadable() leaves the loop running', async t => {
   const event = libc.eventfd()
   let ticks = 0
   const timer = setInterval(() => ++ticks === 3 && libc.eventfdSignal(event), 5)
-  t.equal(await waitReadable(event), 1)
+  t.equal(await libc.waitReadable(event), 1)
   clearInterval(timer)
   t.ok(ticks >= 3)
   libc.close(event)

@@ -3,11 +3,13 @@ import { spawn, type SpawnOptions } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Test } from 'tap'
 
-export const root = fileURLToPath(new URL('../..', import.meta.url))
+import { inRoot } from '../../src/base/root.ts'
+
+export const root = inRoot('./')
 export const IOTH_RUN = join(root, 'dist/cli/ioth-run.js')
 
 export interface Result {
@@ -26,10 +28,21 @@ export interface Options extends SpawnOptions {
 /** A runtime directory that goes with the test, and the environment that names it. */
 export function runtime(t: Test): NodeJS.ProcessEnv {
   const dir = mkdtempSync(join(tmpdir(), 'ioth-test-'))
-  t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }))
+  t.teardown(() => remove(dir, 50))
   const env: NodeJS.ProcessEnv = { ...process.env, XDG_RUNTIME_DIR: dir, IOTH_SWITCH_LINGER: '100' }
   for (const name of ['NODE_OPTIONS', 'IOTH_MODE', 'LD_PRELOAD']) Reflect.deleteProperty(env, name)
   return env
+}
+
+/** A stack that is ending may leave its log meanwhile. */
+async function remove(dir: string, tries: number): Promise<void> {
+  try {
+    rmSync(dir, { recursive: true, force: true })
+  } catch (error) {
+    if (tries === 0) throw error
+    await delay(50)
+    await remove(dir, tries - 1)
+  }
 }
 
 /** The program's end: never rejects, kills what takes longer than 30 s. */

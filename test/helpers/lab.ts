@@ -40,17 +40,32 @@ export class Lab {
   /** With the host's addresses. */
   static async open(t: Test, ...addresses: string[]): Promise<Lab> {
     const lab = new Lab(t)
-    const { env, tap } = lab
-    const cable = start(t, IOTH, ['plug', '--verbose', NET, `tap://${tap}`], { env })
-    await until('the cable', 20_000, () => {
-      if (cable.over) throw new Error(cable.stderr)
-      return cable.stderr.includes('are connected')
-    })
+    const { tap } = lab
+    await lab.#plugIn(tap)
     lab.host.adopt(tap, ...addresses)
     // Nobody can be a router before its link-local address is its own.
     const tentative = () => String(lab.host.ip('-6', 'addr', 'show', 'dev', tap, 'tentative'))
     await until('the link-local address', 10_000, () => tentative() === '')
     return lab
+  }
+
+  /** Another host of the kernel's on the network, without an address. */
+  async another(): Promise<{ host: Namespace; tap: string }> {
+    const tap = makeTap(this.#test)
+    const host = new Namespace(this.#test)
+    await this.#plugIn(tap)
+    host.adopt(tap)
+    return { host, tap }
+  }
+
+  async #plugIn(tap: string): Promise<void> {
+    const cable = start(this.#test, IOTH, ['plug', '--verbose', NET, `tap://${tap}`], {
+      env: this.env,
+    })
+    await until('the cable', 20_000, () => {
+      if (cable.over) throw new Error(cable.stderr)
+      return cable.stderr.includes('are connected')
+    })
   }
 
   path(name: string): string {

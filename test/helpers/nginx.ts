@@ -1,5 +1,14 @@
 // nginx with a configuration of the test's own.
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -13,6 +22,8 @@ import { IOTH_RUN } from './ioth-run.ts'
 export interface Site {
   readonly dir: string
   readonly config: string
+  /** What clients are to trust; of TLS only. */
+  readonly certificate: string
   /** Puts a file there; its SHA-256. */
   file(name: string, size: number): string
   /** `nginx -c CONFIG …` */
@@ -27,15 +38,28 @@ export interface SiteOptions {
   daemon?: boolean
   /** Who owns it all; nginx is started as this user. */
   uid?: number
+  /** Port 443, too, with HTTP/2, as www.lab. */
+  tls?: boolean
 }
 
+const NGINX = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx'
 export const PAGE = 'Hello. This is nginx.\n'
 
-export function site(t: Test, { workers = 2, daemon = false, uid }: SiteOptions = {}): Site {
+export function site(
+  t: Test,
+  { workers = 2, daemon = false, uid, tls = false }: SiteOptions = {},
+): Site {
   const dir = mkdtempSync(join(tmpdir(), 'ioth-nginx-'))
   t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
   const own = (path: string) => (uid === undefined ? undefined : chownSync(path, uid, uid))
   const config = join(dir, 'nginx.conf')
+  const certificate = join(dir, 'certificate.pem')
+  const key = join(dir, 'key.pem')
+  if (tls) makeCertificate(certificate, key)
+  const secure = `listen 443 ssl http2;
+    listen [::]:443 ssl http2;
+    ssl_certificate ${certificate};
+    ssl_certificate_key ${key};`
   const user = process.geteuid?.() === 0 && uid === undefined ? 'user root;' : ''
   writeFileSync(
     config,
@@ -61,6 +85,7 @@ http {
   server {
     listen 80;
     listen [::]:80;
+    ${tls ? secure : ''}
     root ${dir}/www;
     location /copied/ { alias ${dir}/www/; sendfile off; }
     location /put/ { alias ${dir}/put/; dav_methods PUT; }
@@ -78,8 +103,10 @@ http {
   return {
     dir,
     config,
+    certificate,
     file: (name, size) => makeFile(join(dir, 'www', name), size),
-    command: ['nginx', '-p', dir, '-e', join(dir, 'error.log'), '-c', config],
+    // By its path: it executes itself anew when it is told to (SIGUSR2).
+    command: [NGINX, '-p', dir, '-e', join(dir, 'error.log'), '-c', config],
     ready: () =>
       until('nginx to listen', 20_000, () => {
         // nginx writes the file after it listens and before it has workers.
@@ -90,15 +117,25 @@ http {
   }
 }
 
+/** For www.lab and the addresses that nginx has in tests, signed by itself. */
+function makeCertificate(certificate: string, key: string): void {
+  const names = 'subjectAltName=DNS:www.lab,IP:10.0.0.5,IP:fd00::5'
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  const subject = ['-subj', '/CN=www.lab', '-addext', names, '-days', '2']
+  const words = ['req', '-x509', ...curve, '-keyout', key, '-out', certificate, ...subject]
+  execFileSync('openssl', words, { stdio: 'ignore' })
+}
+
 /** nginx at `ip`, in the foreground, listening. */
 export async function serveSite(
   t: Test,
   env: NodeJS.ProcessEnv,
-  options: SiteOptions & { ip?: string } = {},
+  options: SiteOptions & { ip?: string; ip6?: string } = {},
 ): Promise<Site & { program: Program }> {
-  const { ip = '10.0.0.5', ...siteOptions } = options
+  const { ip = '10.0.0.5', ip6, ...siteOptions } = options
   const s = site(t, siteOptions)
-  const program = start(t, IOTH_RUN, ['--ip', ip, ...s.command], { env })
+  const six = ip6 === undefined ? [] : ['--ip', ip6]
+  const program = start(t, IOTH_RUN, ['--ip', ip, ...six, ...s.command], { env })
   await Promise.race([
     s.ready(),
     program.ended.then(({ stderr }) => {

@@ -26,6 +26,14 @@ import { Ipv6Chain } from '../../src/wire/ipv6-extensions.ts'
 import { IcmpMessage } from '../../src/wire/icmpv4.ts'
 import { emitMldQuery, parseMldQuery, parseMldReport } from '../../src/wire/mldv2.ts'
 import {
+  attribute,
+  attributesIn,
+  concat,
+  i32s,
+  messagesIn,
+  netlinkMessage,
+} from '../../src/wire/netlink.ts'
+import {
   emitRouterAdvert,
   parseNdOptions,
   parseNeighborAdvert,
@@ -210,6 +218,26 @@ export const parsers: Record<string, { parse: Parse; corpus: () => Uint8Array[] 
     parse: (b, at, n) =>
       segmenter.start(b, at, n, 1 + (b[at] & 255), 34, 16) && [segmenter.count, segmenter.longest],
     corpus: () => [ipv4Frame(new Uint8Array(1000))],
+  },
+  netlink: {
+    parse: (b, at, n) => {
+      const found = [...messagesIn(b.subarray(at, at + n))]
+      if (found.length === 0) return undefined
+      return found.map(({ type, seq, body }) => [type, seq, [...attributesIn(body, 8)].map(String)])
+    },
+    corpus: () => [
+      netlinkMessage(
+        20,
+        5,
+        7,
+        0,
+        concat([i32s(2, 2), attribute(2, i32s(5)), attribute(4, i32s(1))]),
+      ),
+      concat([
+        netlinkMessage(18, 1, 1, 0, i32s(0)),
+        netlinkMessage(22, 1, 2, 0, new Uint8Array(33)),
+      ]),
+    ],
   },
   'messages to a switch': {
     parse: (b, at, n) => {

@@ -1,6 +1,6 @@
 // The stack server behind a program under ioth-run: where it is, faults for it, and what it leaves behind.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 import type { Test } from 'tap'
 
@@ -16,14 +16,17 @@ export interface StackServer {
   readonly pid: number
 }
 
-/** Names of the stacks that tests of this process have looked at. */
-const seen = new Set<string>()
+/** Names of the stacks that tests of this process have looked at, and where they are. */
+const seen = new Map<string, string>()
 
-/** The stack that serves process `pid`: both have its region. */
+/** The stack that serves process `pid`: both have its region, or, in a static program, the environment tells. */
 export async function stackServerOf(env: NodeJS.ProcessEnv, pid: number): Promise<StackServer> {
   const parent = join(env.XDG_RUNTIME_DIR!, 'ioth/stack')
   const found = await until(`process ${pid} to have a stack`, 20_000, () => {
     const [, region] = /\s(\d+)\s+\/memfd:ioth/.exec(read(`/proc/${pid}/maps`)) ?? []
+    const told = /(?:^|\0)IOTH_DIR=([^\0]+)/.exec(read(`/proc/${pid}/environ`))?.[1]
+    if (region === undefined && told !== undefined)
+      return { name: basename(told), dir: told, pid: Number(read(join(told, 'pid'))) }
     if (region === undefined) return
     for (const name of entries(parent)) {
       const dir = join(parent, name)
@@ -33,7 +36,7 @@ export async function stackServerOf(env: NodeJS.ProcessEnv, pid: number): Promis
     }
     return undefined
   })
-  seen.add(found.name)
+  seen.set(found.name, parent)
   return found
 }
 
@@ -105,7 +108,7 @@ export async function nothingLeft(t: Test, env: NodeJS.ProcessEnv, ms = 20_000):
 function leftovers(runtime: string): string[] {
   return [
     ...processes(runtime),
-    ...stackNames(),
+    ...stackNames(runtime),
     ...entries(join(runtime, 'ioth/stack')).map(name => `stack/${name}`),
     ...entries(join(runtime, 'ioth')).filter(name => name.startsWith('start-')),
   ]
@@ -123,9 +126,10 @@ function processes(runtime: string): string[] {
   return found
 }
 
-function stackNames(): string[] {
+function stackNames(runtime: string): string[] {
+  const parent = join(runtime, 'ioth/stack')
   const names = [...read('/proc/net/unix').matchAll(/@ioth\/([0-9a-f]{16})\/\S*/g)]
-  return names.filter(([, stack]) => seen.has(stack!)).map(([name]) => name)
+  return names.filter(([, stack]) => seen.get(stack!) === parent).map(([name]) => name)
 }
 
 function inode(path: string): string | undefined {

@@ -1,4 +1,5 @@
-/* cc: env.c exec.c spawn.c elf.c fdtab.c sandbox.c syscall.c syscall.S vfork.c vfork.S libc.c pointer.c */
+/* cc: env.c exec.c ids.c spawn.c elf.c fdtab.c sandbox.c limits.c bpf.c syscall.c syscall.S vfork.c
+ * vfork.S libc.c pointer.c */
 /* Whatever the program did to its environment, the next one has LD_PRELOAD and IOTH_*. Every
  * function that starts a program is asked to start env(1) with nothing. There is no stack behind
  * all this. */

@@ -1,4 +1,5 @@
-/* cc: exec.c spawn.c sandbox.c syscall.c syscall.S env.c elf.c fdtab.c vfork.c vfork.S libc.c pointer.c */
+/* cc: exec.c ids.c spawn.c sandbox.c limits.c bpf.c syscall.c syscall.S env.c elf.c fdtab.c vfork.c
+ * vfork.S libc.c pointer.c */
 /* Programs that are started, and what a process does to itself: which sockets go native before. */
 #include "stand-in.h"
 

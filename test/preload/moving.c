@@ -1,4 +1,4 @@
-/* cc: sendfile.c splice.c fdtab.c vfork.c vfork.S libc.c pointer.c */
+/* cc: sendfile.c splice.c fdtab.c vfork.c vfork.S libc.c pointer.c pass.c */
 /* sendfile and splice over stand-ins for the rings: what is taken from files and pipes, in which
  * pieces, what waits for what, and errors in Linux's order. */
 #include "stand-in.h"
@@ -66,9 +66,9 @@ ssize_t ring_drain(int fd, const struct sock *s, size_t len,
 }
 
 /* The peer reads it all. */
-int wait_writable(int fd, const struct sock *s, int flags)
+int wait_writable(int fd, const struct sock *s, int flags, int64_t *deadline)
 {
-	(void)s, (void)flags;
+	(void)s, (void)flags, (void)deadline;
 	ring.waits++;
 	if (ring.wait_error || fd_nonblocking(fd))
 		return ring.wait_error ? ring.wait_error : -EAGAIN;

@@ -767,6 +767,33 @@ CASE("who may not wait leaves a mark on a held lock, and gets an edge when it is
 	peer_close(&p);
 }
 
+static void *move_a_ring(void *arg)
+{
+	uint32_t *wlock = arg;
+
+	usleep(30000);
+	__atomic_store_n(wlock, 0, __ATOMIC_SEQ_CST);
+	raw(SYS_futex, wlock, 1 /* FUTEX_WAKE */, 1 << 30);
+	return NULL;
+}
+
+CASE("who may not wait waits for the server all the same, which looks at no marks")
+{
+	struct peer p = peer_open(12, 0);
+	pthread_t thread;
+
+	p.s.rec->wlock = LOCK_SERVER;
+	equal(pthread_create(&thread, NULL, move_a_ring, &p.s.rec->wlock), 0);
+	equal(put(&p, "x", 1), 1);
+	pthread_join(thread, NULL);
+	equal(p.s.rec->wlock | p.s.rec->contended, 0);
+	p.s.rec->wlock = LOCK_SERVER;
+	ioth.region->state = SERVER_DEAD;
+	check(!lock_try(&p.s.rec->wlock));
+	ioth.region->state = SERVER_RUNNING;
+	peer_close(&p);
+}
+
 static int discard;
 static struct peer *switching;
 

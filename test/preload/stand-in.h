@@ -27,6 +27,11 @@ bool ioth_attached(void)
 	return ioth.region;
 }
 
+uint32_t ioth_slot(void)
+{
+	return 1;
+}
+
 bool server_dead(void)
 {
 	return ioth.region->state == SERVER_DEAD;

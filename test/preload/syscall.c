@@ -1,4 +1,5 @@
-/* cc: dup.c fcntl.c creators.c sandbox.c syscall.c syscall.S fdtab.c vfork.c vfork.S libc.c pointer.c */
+/* cc: dup.c fcntl.c creators.c sandbox.c limits.c bpf.c syscall.c syscall.S fdtab.c vfork.c vfork.S
+ * libc.c pointer.c */
 /* syscall(2): numbers that have a function go there, all others to the kernel. */
 #include "stand-in.h"
 

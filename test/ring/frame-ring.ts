@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 
@@ -393,7 +394,9 @@ t.test(
     const memory = new SharedArrayBuffer(frameRingBytes(SIZE))
     const bells = new Int32Array(new SharedArrayBuffer(8))
     const COUNT = 40_000
-    const worker = new Worker(new URL('../helpers/frame-writer.ts', import.meta.url), {
+    const extension = extname(import.meta.url)
+    const writer = new URL(`../helpers/frame-writer${extension}`, import.meta.url)
+    const worker = new Worker(writer, {
       workerData: { memory, bells, size: SIZE, count: COUNT, seed: 4 },
     })
     const ended = new Promise<number>((resolve, reject) => {

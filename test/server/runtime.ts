@@ -1,4 +1,4 @@
-import {
+import fs, {
   chmodSync,
   existsSync,
   mkdirSync,
@@ -12,6 +12,7 @@ import {
   chownSync,
   closeSync,
 } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
@@ -135,6 +136,29 @@ t.test('sweepStackDirectories(): what the dead left, no more', async t => {
   t.same(readdirSync(deep), ['sub'])
   t.equal(readFileSync(join(outside, 'pid'), 'utf8'), 'precious')
   closeSync(living.lock)
+})
+
+t.test('a directory that is being made while a sweep looks at it stays', async t => {
+  const runtime = runtimeDirectory({ XDG_RUNTIME_DIR: scratch(t) })
+  const path = join(runtime, 'stack', 'new')
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  chmodSync(join(runtime, 'stack'), 0o700)
+  const { readdirSync: real } = fs
+  const between = ((directory: string) => {
+    const names = real(directory)
+    // Its maker goes on as soon as it was seen without a pid file.
+    if (directory === path && names.length === 0) writeFileSync(join(path, 'pid'), '1\n')
+    return names
+  }) as typeof real
+  fs.readdirSync = between
+  syncBuiltinESMExports()
+  try {
+    sweepStackDirectories(runtime)
+  } finally {
+    fs.readdirSync = real
+    syncBuiltinESMExports()
+  }
+  t.same(real(path), ['pid'])
 })
 
 t.test('the lock goes with the process that holds it, however it ends', async t => {

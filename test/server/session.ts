@@ -74,8 +74,12 @@ t.test('attach gives a slot and the region, slot gives a slot', async t => {
   const { ask, sessions, told } = make(t)
   t.same(ask(request(layout.CTL_ATTACH, 0, TOKEN)), [0, 1, 1])
   t.equal(sessions.count, 1)
-  // The same process again: an exec. What the old image held is nobody's.
-  t.same(ask(request(layout.CTL_SLOT, 0, TOKEN)), [0, 2, 0])
+  // The same process again, in several threads: they have one slot.
+  t.same(ask(request(layout.CTL_SLOT, 0, TOKEN)), [0, 1, 0])
+  t.same(ask(request(layout.CTL_SLOT, 0, TOKEN)), [0, 1, 0])
+  t.same(told, [])
+  // An exec: what the old image held is nobody's.
+  t.same(ask(request(layout.CTL_ATTACH, 0, TOKEN)), [0, 2, 1])
   t.same(told, ['ended 1'])
   t.equal(sessions.count, 1)
 })

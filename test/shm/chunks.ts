@@ -80,4 +80,7 @@ t.test('trim() punches what is free, once, and nothing that is in use again', as
   )
   chunks.trim(offset => punched.push(offset))
   t.equal(punched.length, 1)
+  for (let i = 0; i < 3; i++) chunks.free(chunks.alloc(20))
+  chunks.trim(offset => punched.push(offset))
+  t.equal(punched.length, 2, 'freed three times')
 })

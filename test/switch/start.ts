@@ -15,9 +15,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 
+import { inRoot } from '../../src/base/root.ts'
 import { UserError } from '../../src/base/user-error.ts'
 import * as libc from '../../src/ffi/libc.ts'
 import { unixConnect, unixSocket } from '../../src/ffi/unix.ts'
@@ -29,8 +29,8 @@ import { Address } from '../../src/wire/address.ts'
 import { Mac } from '../../src/wire/mac.ts'
 
 const isRoot = process.geteuid?.() === 0
-const STATION = fileURLToPath(new URL('../fixtures/station.mjs', import.meta.url))
-const SWITCH = fileURLToPath(new URL('../../dist/cli/ioth-switch.js', import.meta.url))
+const STATION = inRoot('test/fixtures/station.mjs')
+const SWITCH = inRoot('dist/cli/ioth-switch.js')
 // Switches and stations are run as built: `make` comes first.
 // The switches that the tests leave behind end soon.
 process.env.IOTH_SWITCH_LINGER = '200'

@@ -1,6 +1,7 @@
 // Ancillary data (cmsg(3)) of sockets over IP: what a program says of one datagram it sends, what it is told of one that
 // arrives (ip(7), ipv6(7), socket(7), udp(7)).
 import { performance } from 'node:perf_hooks'
+import { copy } from '../../base/bytes.ts'
 import { EINVAL, ENODEV } from '../../base/errno.ts'
 import { AF_INET, AF_INET6 } from '../../ffi/libc.ts'
 import {
@@ -8,8 +9,10 @@ import {
   NIC_INDEX,
   type Outgoing,
   type Packet,
+  type Unreachable,
   interfaceOf,
 } from '../../stack/stack.ts'
+import { IPV4_HEADER_LEN } from '../../wire/ipv4.ts'
 import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from '../option-table.ts'
 import type { Inbound } from './inbound.ts'
 import * as O from './ip-options.ts'
@@ -30,8 +33,12 @@ const SO_RXQ_OVFL = 40
 const SO_TXTIME = 61
 const IP_TOS = 1
 const IP_TTL = 2
+const IP_RECVOPTS = 6
+const IP_RETOPTS = 7
 const IP_PKTINFO = 8
 const IP_ORIGDSTADDR = 20
+const IPV6_2292PKTINFO = 2
+const IPV6_2292HOPLIMIT = 8
 const IPV6_PKTINFO = 50
 const IPV6_HOPLIMIT = 52
 const IPV6_DONTFRAG = 62
@@ -155,23 +162,49 @@ export function writeControl(
     const at = head.control(IPPROTO_IP, IP_TOS, 1)
     if (at >= 0) head.bytes[at] = packet.tos
   }
+  if (options[O.RECVOPTS] !== 0) writeOptions(head, IP_RECVOPTS, packet)
+  if (options[O.RETOPTS] !== 0) writeOptions(head, IP_RETOPTS, packet)
   if (options[O.RECVORIGDSTADDR] !== 0)
     original(head, IPPROTO_IP, IP_ORIGDSTADDR, AF_INET, packet, dstPort)
 }
 
+/** The options of an IPv4 header. Source routes, which an answer had to turn around, do not come this far. */
+function writeOptions(head: Outbound, type: number, { bytes, ip, transport }: Packet): void {
+  const length = transport - ip - IPV4_HEADER_LEN
+  if (length === 0) return
+  const at = head.control(IPPROTO_IP, type, length)
+  if (at >= 0) copy(head.bytes, at, bytes, ip + IPV4_HEADER_LEN, length)
+}
+
 function writeControl6(options: Int32Array, head: Outbound, packet: Packet, dstPort: number): void {
-  if (options[O.RECVPKTINFO] !== 0) {
-    const at = head.control(IPPROTO_IPV6, IPV6_PKTINFO, 20)
-    if (at >= 0) {
-      for (let i = 0; i < 4; i++) head.view.setInt32(at + 4 * i, packet.dstWord(i))
-      head.view.setInt32(at + 16, interfaceOf(packet), true)
-    }
-  }
+  if (options[O.RECVPKTINFO] !== 0) writePacketInfo(head, IPV6_PKTINFO, packet)
+  if (options[O.OLD_PKTINFO] !== 0) writePacketInfo(head, IPV6_2292PKTINFO, packet)
   if (packet.family === 4) return
   if (options[O.RECVHOPLIMIT] !== 0) head.controlInt(IPPROTO_IPV6, IPV6_HOPLIMIT, packet.ttl)
+  if (options[O.OLD_HOPLIMIT] !== 0) head.controlInt(IPPROTO_IPV6, IPV6_2292HOPLIMIT, packet.ttl)
   if (options[O.RECVTCLASS] !== 0) head.controlInt(IPPROTO_IPV6, IPV6_TCLASS, packet.tos)
   if (options[O.RECVORIGDSTADDR6] !== 0)
     original(head, IPPROTO_IPV6, IPV6_ORIGDSTADDR, AF_INET6, packet, dstPort)
+}
+
+function writePacketInfo(head: Outbound, type: number, packet: Packet): void {
+  const at = head.control(IPPROTO_IPV6, type, 20)
+  if (at < 0) return
+  for (let i = 0; i < 4; i++) head.view.setInt32(at + 4 * i, packet.dstWord(i))
+  head.view.setInt32(at + 16, interfaceOf(packet), true)
+}
+
+/** What a program is told of the message that brought an error: time stamps, and its time to live. */
+export function writeErrorControl(m: MessageSocket, head: Outbound, error: Unreachable): void {
+  const { options } = m
+  writeSocketControl(m, head)
+  if (error.ttl < 0) return
+  if (error.dst.isV4) {
+    if (options[O.RECVTTL] !== 0) head.controlInt(IPPROTO_IP, IP_TTL, error.ttl)
+    return
+  }
+  if (options[O.RECVHOPLIMIT] !== 0) head.controlInt(IPPROTO_IPV6, IPV6_HOPLIMIT, error.ttl)
+  if (options[O.OLD_HOPLIMIT] !== 0) head.controlInt(IPPROTO_IPV6, IPV6_2292HOPLIMIT, error.ttl)
 }
 
 function original(

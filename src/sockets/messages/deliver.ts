@@ -68,7 +68,15 @@ export function flush(ground: Ground, m: MessageSocket): void {
     m.queue.shift()
     m.queuedBytes -= message.length + OVERHEAD
   }
+  if (m.queue.length === 0) m.kind.more?.()
   if (m.native && m.inFlight !== undefined && libc.outQueue(m.fd) === 0) m.inFlight = undefined
+}
+
+/** A process that held a lock of the socket's has died: it may have been taking a packet ring's token, or going native. */
+export function lockBroken(ground: Ground, m: MessageSocket): void {
+  m.share(RECORD.rung, m.fd >= 0 && libc.outQueue(m.fd) > 0 ? 1 : 0)
+  m.held = false
+  flush(ground, m)
 }
 
 /** An asynchronous error: send(2), recv(2) and SO_ERROR tell it, and poll(2) wakes. */

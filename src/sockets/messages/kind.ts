@@ -12,7 +12,7 @@ export interface Kind {
   connect(call: Call): number
   disconnect(): number
   /**
-   * Would send(2) take this message (`message.length` is the text's, the text is not there)? The most text that it would
+   * Would send(2) take this message (`message.length` is the text's, of which only the beginning may be there)? The most text that it would
    * take to this destination, or a negative errno. The program asks once and remembers, until region.world or the
    * record's `checked` moves (MessageSocket.forgetChecks), but asks each time where there is ancillary data.
    */
@@ -23,6 +23,8 @@ export interface Kind {
   setOption(call: Call): number | undefined
   /** getsockopt(2): the value goes to call.out, its length (at most call.arg[2]) to call.outLength. */
   getOption(call: Call): number | undefined
+  /** There is room again for what goes to the program: nothing waits. */
+  more?(): void
   /** The last copy of the socket was closed. */
   close(): void
   /** After a change of stack threads: takes up what the row says. */

@@ -15,9 +15,6 @@ import type { Kind } from './kind.ts'
 /** An entry of the error queue: a head with name and control as recvmsg(2) is to show them, and the text quoted. */
 export type QueuedError = Uint8Array
 
-/** Between the answer to socket() and the name a program is not this long, unless it died. */
-const UNNAMED_MS = 10_000
-
 export class MessageSocket extends SocketRecord {
   kind!: Kind
   /** Not yet with the program: heads and text. */
@@ -101,11 +98,6 @@ export class MessageSocket extends SocketRecord {
   /** The one that a stack thread before this one made. */
   recall(): void {
     for (let i = 0; i < 4; i++) this.#cookie[i] = this.get(T.COOKIE + i)
-  }
-
-  /** Its program has had time to bind the record's name, or has died. */
-  isSettled(now: number): boolean {
-    return this.peek(RECORD.named) !== 0 || now - this.get(T.MADE_AT) * 1000 > UNNAMED_MS
   }
 
   /** The record is nobody's. */

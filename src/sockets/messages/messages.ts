@@ -3,6 +3,7 @@ import { Stage } from '../../ffi/stage.ts'
 import { ABI_MESSAGE_TEXT, ABI_RECORDS, MESSAGE_SIZE } from '../../shm/layout.ts'
 import { Inbound } from './inbound.ts'
 import type { MessageSocket } from './message-socket.ts'
+import type { News } from './netlink-news.ts'
 import { Outbound } from './outbound.ts'
 
 export class Messages {
@@ -17,4 +18,6 @@ export class Messages {
   readonly blocked = new Set<MessageSocket>()
   /** Sockets with more to take than one turn takes. */
   readonly unread = new Set<MessageSocket>()
+  /** What netlink sockets are told unasked; undefined: none has asked for any. */
+  news: News | undefined
 }

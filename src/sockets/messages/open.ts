@@ -1,32 +1,50 @@
 // socket(2) for what is no stream: which kind it is, its record and row.
 import { EAFNOSUPPORT, EINVAL, ENFILE, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../../base/errno.ts'
 import * as libc from '../../ffi/libc.ts'
+import { IPPROTO_ICMP } from '../../wire/ipv4.ts'
+import { IPPROTO_ICMPV6 } from '../../wire/ipv6.ts'
 import { MODE_NATIVE, RECORD, RECORD_OPEN } from '../../shm/layout.ts'
 import type { Call } from '../calls.ts'
+import { recoverFilter } from '../filters.ts'
 import type { Ground } from '../ground.ts'
 import { watch } from '../native.ts'
 import * as T from '../table.ts'
 import { flush, sizeEnd } from './deliver.ts'
 import type { KindOf } from './kind.ts'
 import { MessageSocket } from './message-socket.ts'
+import { AF_NETLINK, netlinkKind } from './netlink.ts'
+import { AF_PACKET, packetKind } from './packet.ts'
+import { claimRing } from './packet-ring.ts'
+import { pingSocket } from './ping.ts'
+import { rawSocket } from './raw.ts'
 import { takeMessages } from './take.ts'
 import { IPPROTO_UDP, udpSocket } from './udp.ts'
 
 const IPPROTO_IP = 0
 const IPPROTO_MAX = 263
+const SOCK_RAW = 3
 
 /** Each family's kinds: by type and protocol, in the order in which socket(2) looks. Or a negative errno. */
 function kindOf(family: number, type: number, protocol: number): KindOf | number {
+  if (family === AF_NETLINK) return netlinkKind(type, protocol)
+  if (family === AF_PACKET) return packetKind(type)
   if (family !== libc.AF_INET && family !== libc.AF_INET6) return -EAFNOSUPPORT
   if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL
-  if (type === libc.SOCK_DGRAM)
-    return protocol === IPPROTO_IP || protocol === IPPROTO_UDP ? udpSocket : -EPROTONOSUPPORT
+  if (type === libc.SOCK_DGRAM) {
+    if (protocol === IPPROTO_IP || protocol === IPPROTO_UDP) return udpSocket
+    const ping = family === libc.AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP
+    return protocol === ping ? pingSocket : -EPROTONOSUPPORT
+  }
+  if (type === SOCK_RAW) return protocol === IPPROTO_IP ? -EPROTONOSUPPORT : rawSocket
   return -ESOCKTNOSUPPORT
 }
 
-/** SO_PROTOCOL tells the protocol that 0 stood for. */
-const protocolOf = (type: number, protocol: number) =>
-  protocol === IPPROTO_IP && type === libc.SOCK_DGRAM ? IPPROTO_UDP : protocol
+/** SO_PROTOCOL tells the protocol that 0 stood for; of packet sockets it says nothing. */
+function protocolOf(family: number, type: number, protocol: number): number {
+  if (family === AF_PACKET) return 0
+  const stands = family !== AF_NETLINK && protocol === IPPROTO_IP && type === libc.SOCK_DGRAM
+  return stands ? IPPROTO_UDP : protocol
+}
 
 /** socket(2). The record's number, or a negative errno; call.generation is set. */
 export function openMessageSocket(ground: Ground, call: Call): number {
@@ -44,9 +62,9 @@ export function openMessageSocket(ground: Ground, call: Call): number {
   m.set(T.TYPE, type)
   m.set(T.PROTOCOL, protocol)
   m.set(T.FLAGS, T.OWN_NAME)
-  m.set(T.MADE_AT, Math.floor(ground.now / 1000))
+  m.madeBy(call.slot, ground.now)
   m.clearRecord()
-  m.shareKind(family, type, protocolOf(type, protocol))
+  m.shareKind(family, type, protocolOf(family, type, protocol))
   m.bake([ground.random(), ground.random(), ground.random(), ground.random()])
   m.forgetChecks()
   if (mode === MODE_NATIVE || ground.plug === 0) goBare(m)
@@ -73,6 +91,14 @@ export function attachMessages(ground: Ground, m: MessageSocket, fd: number): vo
   takeMessages(ground, m)
 }
 
+/** Before any memory of the region is given to others. */
+export function claimPacketRings(ground: Ground): void {
+  for (const index of ground.table.live()) {
+    const m = new MessageSocket(ground.region, ground.table, index)
+    if (m.get(T.STATE) === T.MESSAGES && m.family === AF_PACKET) claimRing(ground, m)
+  }
+}
+
 /** A new stack thread takes up the message sockets of the one before it. What lay in queues here is lost. */
 export function recoverMessages(ground: Ground): void {
   for (const index of ground.table.live()) {
@@ -81,6 +107,7 @@ export function recoverMessages(ground: Ground): void {
     const kind = kindOf(m.family, m.type, m.protocol)
     if (typeof kind === 'number') throw new Error(`record ${index} is of no kind`)
     m.recall()
+    recoverFilter(ground, m)
     m.recovering = true
     ground.messages.sockets[index] = m
     m.kind = kind(ground, m)

@@ -2,12 +2,15 @@
 import { EAGAIN, EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP } from '../../base/errno.ts'
 import * as A from '../../shm/layout.ts'
 import type { Call } from '../calls.ts'
+import { getFilterOption, setFilterOption } from '../filters.ts'
 import type { Ground } from '../ground.ts'
+import { SOL_SOCKET } from '../option-table.ts'
 import { AF_UNSPEC } from '../sockaddr.ts'
 import { flush, takeError } from './deliver.ts'
 import { Inbound } from './inbound.ts'
 import type { MessageSocket } from './message-socket.ts'
 import { goBare } from './open.ts'
+import { AF_PACKET } from './packet.ts'
 import { closeMessageSocket, takeMessages } from './take.ts'
 
 const ALL = 1 << 30
@@ -28,9 +31,9 @@ export function serveMessageCall(ground: Ground, m: MessageSocket, call: Call): 
     case A.OP_DISCONNECT:
       return changed(m, m.kind.disconnect())
     case A.OP_SETSOCKOPT:
-      return changed(m, m.kind.setOption(call) ?? -ENOPROTOOPT)
+      return changed(m, setOption(ground, m, call))
     case A.OP_GETSOCKOPT:
-      return call.arg[2] < 0 ? -EINVAL : (m.kind.getOption(call) ?? -ENOPROTOOPT)
+      return call.arg[2] < 0 ? -EINVAL : getOption(m, call)
     case A.OP_SHUTDOWN:
       return shutdown(m, call.arg[0])
     case A.OP_MESSAGE_CHECK:
@@ -58,6 +61,16 @@ export function serveMessageCall(ground: Ground, m: MessageSocket, call: Call): 
   }
 }
 
+function setOption(ground: Ground, m: MessageSocket, call: Call): number {
+  const ofFilter = call.arg[0] === SOL_SOCKET ? setFilterOption(ground, m, call) : undefined
+  return ofFilter ?? m.kind.setOption(call) ?? -ENOPROTOOPT
+}
+
+function getOption(m: MessageSocket, call: Call): number {
+  const ofFilter = call.arg[0] === SOL_SOCKET ? getFilterOption(m, call) : undefined
+  return ofFilter ?? m.kind.getOption(call) ?? -ENOPROTOOPT
+}
+
 /** What the program remembers of check() was true before this. */
 function changed(m: MessageSocket, result: number): number {
   if (result >= 0) m.forgetChecks()
@@ -73,10 +86,11 @@ function connect(m: MessageSocket, call: Call): number {
 /** The kernel's queues are the shim's to shut down, when this says that they may be. */
 function shutdown(m: MessageSocket, how: number): number {
   if (how < 0 || how > 2) return -EINVAL
-  if (!m.connected) return -ENOTCONN
+  if (m.family === AF_PACKET) return -EOPNOTSUPP
+  // Who waits wakes up all the same, as on Linux.
   if (how !== 1) m.shareFlag(A.FLAG_SHUT_RD)
   if (how !== 0) m.shareFlag(A.FLAG_SHUT_WR)
-  return 0
+  return m.connected ? 0 : -ENOTCONN
 }
 
 const asked = new Inbound(new Uint8Array(A.MESSAGE_SIZE))

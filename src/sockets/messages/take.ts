@@ -96,7 +96,8 @@ export function sendWaiting(ground: Ground, m: MessageSocket): boolean {
 
 /** Once a turn: those that waited for room on the link, or for their turn. When to come again, ms. */
 export function goOn(ground: Ground): number {
-  const { blocked, unread } = ground.messages
+  const { blocked, unread, news } = ground.messages
+  news?.tell(ground.now)
   for (const m of blocked) takeMessages(ground, m)
   for (const m of unread) takeMessages(ground, m)
   if (unread.size > 0) return ground.now

@@ -7,7 +7,6 @@ import {
   EMSGSIZE,
   ENETUNREACH,
   ENOPROTOOPT,
-  ENOTCONN,
   EOPNOTSUPP,
 } from '../../base/errno.ts'
 import { AF_INET6 } from '../../ffi/libc.ts'
@@ -18,16 +17,18 @@ import {
   type UdpUser,
   type Unreachable,
 } from '../../stack/stack.ts'
-import type { Address } from '../../wire/address.ts'
+import { UDP_HEADER_LEN } from '../../wire/udp.ts'
 import type { Call } from '../calls.ts'
 import type { Ground } from '../ground.ts'
-import { IPPROTO_IP, IPPROTO_IPV6 } from '../option-table.ts'
-import { AF_UNSPEC, bindScope, connectScope, parseBindAddress, parseSockaddr } from '../sockaddr.ts'
+import { bindScope, connectScope, parseBindAddress, parseSockaddr } from '../sockaddr.ts'
 import * as T from '../table.ts'
 import { readControl, type Said, writeControl } from './ancillary.ts'
 import { Cork } from './cork.ts'
-import { deliver, deliverError, queueError } from './deliver.ts'
-import { extendedError } from './extended-error.ts'
+import { deliver, deliverError } from './deliver.ts'
+import { readDestination } from './destination.ts'
+import { EndpointGroups } from './endpoint-groups.ts'
+import { reportError, reportTooBig } from './extended-error.ts'
+import { wantedOf } from './filter.ts'
 import { MSG_MORE, MSG_OOB } from './flags.ts'
 import { getGroupOption, type GroupCalls, rejoin, setGroupOption } from './groups.ts'
 import type { Inbound } from './inbound.ts'
@@ -37,17 +38,14 @@ import {
   getIpOption,
   giveInt,
   KIND_COLUMNS,
-  RECVERR,
-  RECVERR6,
   setIpOption,
   valueOf,
 } from './ip-options.ts'
 import type { Kind } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
+import { getMtu } from './mtu.ts'
 
 export const IPPROTO_UDP = 17
-const IP_MTU = 14
-const IPV6_MTU = 24
 
 const UDP_CORK = 1
 const UDP_ENCAP = 100
@@ -65,6 +63,8 @@ const COLUMNS = new Map([
 ])
 const CORK = KIND_COLUMNS
 const SEGMENT = KIND_COLUMNS + 3
+/** More is refused before anything else is looked at. */
+const MOST_TEXT = 65535
 /** UDP_MAX_SEGMENTS of Linux. */
 const MOST_SEGMENTS = 128
 
@@ -72,11 +72,12 @@ const out = new Outgoing()
 const said: Said = { segment: 0 }
 const from = new Int32Array(4)
 
-class UdpSocket implements Kind, UdpUser, GroupCalls {
+class UdpSocket implements Kind, UdpUser {
   private readonly ground: Ground
   private readonly m: MessageSocket
   private readonly endpoint: Endpoint
   private readonly cork = new Cork()
+  private readonly groups: GroupCalls
 
   constructor(ground: Ground, m: MessageSocket) {
     this.ground = ground
@@ -85,6 +86,7 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
     // As many endpoints as records.
     if (endpoint === undefined) throw new Error('there are more UDP sockets than records')
     this.endpoint = endpoint
+    this.groups = new EndpointGroups(ground.stack, endpoint)
     if (m.recovering) return
     defaultOptions(m)
     applyOptions(m, endpoint)
@@ -140,16 +142,25 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
 
   check(message: Inbound): number {
     const r = this.prepare(message)
-    if (r < 0) return r
     const { endpoint, ground, m } = this
+    // Linux: over IPv4 that is more than any datagram, and the error queue hears nothing of it.
+    if (r === -EMSGSIZE && m.family === AF_INET6) this.tellTooBig()
+    if (r < 0) return r
     const length = out.length + this.cork.length
     // In segments a datagram may be longer than one.
     out.length = said.segment > 0 ? Math.min(length, said.segment) : length
     const most = ground.stack.udp.check(endpoint, out)
     if (m.get(T.PORT) === 0 && endpoint.localPort !== 0)
       m.setLocal(endpoint.local, endpoint.localPort)
+    if (most === -EMSGSIZE) this.tellTooBig()
     if (most < 0 || said.segment === 0) return most
     return length > said.segment * MOST_SEGMENTS ? -EINVAL : most
+  }
+
+  private tellTooBig(): void {
+    const { remote, remotePort, connected } = this.endpoint
+    if (out.named) reportTooBig(this.ground, this.m, out.destination, out.port)
+    else if (connected) reportTooBig(this.ground, this.m, remote, remotePort)
   }
 
   send(message: Inbound): number {
@@ -197,33 +208,14 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
     if ((message.flags & MSG_OOB) !== 0) return -EOPNOTSUPP
     out.text(message.bytes, message.at, message.length)
     said.segment = m.options[SEGMENT]
-    if (message.nameLength > 0) {
-      const r = this.address(message)
-      if (r < 0) return r
-    }
+    const named = readDestination(m, message, out)
+    if (named < 0) return named
     if (message.controlLength > 0) {
       const r = readControl(message, out, said)
       if (r < 0) return r
     }
-    if (message.length > 65535) return -EMSGSIZE
+    if (message.length > MOST_TEXT) return -EMSGSIZE
     if (endpoint.v6only && out.named && isMapped(out.words)) return -ENETUNREACH
-    return 0
-  }
-
-  private address(message: Inbound): number {
-    const { m } = this
-    const bytes = message.bytes.subarray(message.nameAt, message.nameAt + message.nameLength)
-    // Linux: a program may name nobody on an AF_INET6 socket, or an IPv4 address as such.
-    const family = bytes[0] | (bytes[1] << 8)
-    if (m.family === AF_INET6 && family === AF_UNSPEC && message.nameLength >= 2) return 0
-    const as = m.family === AF_INET6 && family === 2 ? 2 : m.family
-    const fixed =
-      as === 2 && family === AF_UNSPEC ? Uint8Array.from([2, 0, ...bytes.subarray(2)]) : bytes
-    const to = parseSockaddr(fixed, bytes.length, as)
-    if (typeof to === 'number') return to
-    const scope = connectScope(to, m.local)
-    if (scope < 0) return scope
-    out.to(to.address, to.port)
     return 0
   }
 
@@ -238,18 +230,22 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
   ): boolean {
     const { ground, m } = this
     const { outbound } = ground.messages
+    let wanted = length
+    if (m.filter !== undefined) {
+      const whole = UDP_HEADER_LEN + length
+      const some = wantedOf(ground, m, packet, at - UDP_HEADER_LEN, whole)
+      if (some === 0) return true
+      wanted = Math.max(0, some - UDP_HEADER_LEN)
+    }
     outbound.begin()
     for (let i = 0; i < 4; i++) from[i] = packet.srcWord(i)
     outbound.nameIp(m.family, from, 0, srcPort)
     writeControl(m, outbound, packet, m.get(T.PORT))
-    return deliver(ground, m, packet.bytes, at, length)
+    return deliver(ground, m, packet.bytes, at, wanted)
   }
 
   failed(_endpoint: Endpoint, error: Unreachable): void {
-    const { ground, m } = this
-    const told = m.options[error.src.isV4 && m.family !== AF_INET6 ? RECVERR : RECVERR6]
-    if (told !== 0) queueError(m, extendedError(ground.messages.outbound, m, error))
-    deliverError(ground, m, error.errno)
+    reportError(this.ground, this.m, error, UDP_HEADER_LEN, error.dstPort)
   }
 
   // ---- options
@@ -258,7 +254,7 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
     const { m, endpoint } = this
     const [level, name] = call.arg
     if (level === IPPROTO_UDP) return this.setUdp(name, call)
-    const r = setIpOption(m, endpoint, call) ?? setGroupOption(m, endpoint, this, call)
+    const r = setIpOption(m, endpoint, call) ?? setGroupOption(m, endpoint, this.groups, call)
     const { held } = endpoint
     if (held !== undefined && (held.reuse !== endpoint.reuse || held.share !== endpoint.share))
       this.ground.stack.udp.shareAgain(endpoint)
@@ -292,42 +288,8 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
       if (name === UDP_ENCAP) return giveInt(call, 0)
       return column === undefined ? -ENOPROTOOPT : giveInt(call, m.options[column])
     }
-    if (
-      (level === IPPROTO_IP && name === IP_MTU) ||
-      (level === IPPROTO_IPV6 && name === IPV6_MTU)
-    ) {
-      if (!endpoint.connected) return -ENOTCONN
-      const path = this.ground.stack.path(endpoint.local, endpoint.remote)
-      return typeof path === 'number' ? -ENOTCONN : giveInt(call, path.mtu)
-    }
-    return getIpOption(m, call) ?? getGroupOption(m, call)
-  }
-
-  // ---- groups
-
-  join(group: Address): number {
-    return this.ground.stack.udp.join(this.endpoint, group)
-  }
-  leave(group: Address): number {
-    return this.ground.stack.udp.leave(this.endpoint, group)
-  }
-  joinSource(group: Address, source: Address): number {
-    return this.ground.stack.udp.joinSource(this.endpoint, group, source)
-  }
-  leaveSource(group: Address, source: Address): number {
-    return this.ground.stack.udp.leaveSource(this.endpoint, group, source)
-  }
-  block(group: Address, source: Address): number {
-    return this.ground.stack.udp.block(this.endpoint, group, source)
-  }
-  unblock(group: Address, source: Address): number {
-    return this.ground.stack.udp.unblock(this.endpoint, group, source)
-  }
-  setFilter(...args: Parameters<GroupCalls['setFilter']>): number {
-    return this.ground.stack.udp.setFilter(this.endpoint, ...args)
-  }
-  isLocal(address: Address): boolean {
-    return this.ground.stack.isLocal(address)
+    const mtu = getMtu(this.ground, endpoint, call)
+    return mtu ?? getIpOption(m, call) ?? getGroupOption(m, call)
   }
 
   // ---- ends
@@ -348,7 +310,7 @@ class UdpSocket implements Kind, UdpUser, GroupCalls {
     if (m.connected && udp.connect(endpoint, m.remote, m.get(T.REMOTE_PORT)) < 0)
       // The network is not there yet: the peer is lost, and an error says so.
       deliverError(ground, m, EADDRNOTAVAIL)
-    rejoin(m, endpoint, this)
+    rejoin(m, endpoint, this.groups)
   }
 }
 

@@ -1,0 +1,87 @@
+/* poll() and ppoll(): the kernel's, but for errors of message sockets. The kernel has no way to
+ * show one on an AF_UNIX socket that lives on; there is a message that makes it readable, and here
+ * is said why. Streams need none of this. Who does not ask for POLLIN hears of an error that is
+ * there already, and is not woken by one that comes. */
+#include "ioth.h"
+
+#include <limits.h>
+
+static bool has_error(const struct sock *s)
+{
+	return __atomic_load_n(&s->rec->errors, __ATOMIC_ACQUIRE) > 0 ||
+	       __atomic_load_n(&s->rec->so_error, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Before the sleep: in native mode only who says that he knows of errors is woken by one. True: one
+ * is there already. */
+static bool expect_errors(struct pollfd *fds, nfds_t n)
+{
+	bool pending = false;
+	struct sock s;
+
+	packet_settle();
+	if (!ioth_attached() || n > INT_MAX || unreadable(fds, n * sizeof(*fds)))
+		return false;
+	for (nfds_t i = 0; i < n; i++)
+		if (fdtab_find(fds[i].fd, &s) && sock_is_message(&s)) {
+			if (sock_is_native(&s))
+				__atomic_store_n(&s.rec->accepted, 1, __ATOMIC_SEQ_CST);
+			pending |= has_error(&s);
+		}
+	return pending;
+}
+
+static int show_errors(struct pollfd *fds, nfds_t n, int ready)
+{
+	struct sock s;
+
+	if (ready < 0 || !ioth_attached())
+		return ready;
+	for (nfds_t i = 0; i < n; i++)
+		if (fdtab_find(fds[i].fd, &s) && sock_is_message(&s) && has_error(&s)) {
+			ready += fds[i].revents == 0;
+			fds[i].revents |= POLLERR;
+		}
+	return ready;
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	int saved = errno;
+	bool pending = expect_errors(fds, n);
+
+	errno = saved;
+	return show_errors(fds, n, libc.poll(fds, n, pending ? 0 : timeout));
+}
+ALIAS(__poll, poll);
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
+{
+	int saved = errno;
+	bool pending = expect_errors(fds, n);
+
+	errno = saved;
+	return show_errors(fds, n, libc.__poll_chk(fds, n, pending ? 0 : timeout, room));
+}
+
+static const struct timespec at_once;
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	int saved = errno;
+	bool pending = expect_errors(fds, n);
+
+	errno = saved;
+	return show_errors(fds, n, libc.ppoll(fds, n, pending ? &at_once : timeout, mask));
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		       const sigset_t *mask, size_t room)
+{
+	int saved = errno;
+	bool pending = expect_errors(fds, n);
+
+	errno = saved;
+	return show_errors(fds, n,
+			   libc.__ppoll_chk(fds, n, pending ? &at_once : timeout, mask, room));
+}
