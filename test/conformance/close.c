@@ -150,6 +150,38 @@ CASE("SO_LINGER n with nothing to send: close() returns at once")
 	must(close(p.server));
 }
 
+CASE(
+    "SO_LINGER n where another process has the socket: close() returns at once, the last one waits")
+{
+	struct pair p = tcp_pair();
+	double begun = now_ms();
+	pid_t pid;
+	int told[2];
+
+	linger_for(p.server, 30);
+	must(pipe(told));
+	pid = child();
+	if (pid == 0) {
+		must(close(p.client));
+		must(close(told[0]));
+		expect_text(p.server, "go");
+		fill(p.server);
+		must(write(told[1], "x", 1));
+		must(close(p.server));
+		_exit(now_ms() - begun < 15000 ? 0 : 3);
+	}
+	must(close(told[1]));
+	must(close(p.server));
+	check(now_ms() - begun < 5000);
+	send_text(p.client, "go");
+	equal(read(told[0], (char[1]){0}, 1), 1);
+	for (char buf[65536]; must(recv(p.client, buf, sizeof(buf), 0)) > 0;)
+		;
+	reap(pid);
+	must(close(told[0]));
+	must(close(p.client));
+}
+
 CASE("what a program wrote arrives after it has exited")
 {
 	struct pair p = tcp_pair();

@@ -311,3 +311,19 @@ CASE("100 at once, half of them refused: each its own verdict")
 	must(close(listener));
 	must(close(holder));
 }
+
+CASE("undecided: shutdown() ends it with ECONNRESET")
+{
+	for (int how = SHUT_RD; how <= SHUT_RDWR; how++) {
+		struct undecided u;
+
+		undecided_make(&u);
+		must(shutdown(u.fd, how));
+		wait_for(u.fd, POLLHUP);
+		equal(poll_mask(u.fd, POLLIN | POLLOUT, 0) & (POLLOUT | POLLERR | POLLHUP),
+		      POLLOUT | POLLERR | POLLHUP);
+		equal(take_error(u.fd), ECONNRESET);
+		fails(shutdown(u.fd, how), ENOTCONN);
+		undecided_close(&u);
+	}
+}

@@ -20,6 +20,19 @@ __attribute__((constructor)) static void find_self(void)
 	snprintf(static_echo, sizeof(static_echo), "%.4000s/static-echo", dirname(dir));
 }
 
+enum { DAEMON = 1, BIN = 2 };
+
+static void expect_ids(uid_t ruid, uid_t euid, uid_t suid, gid_t rgid, gid_t egid, gid_t sgid)
+{
+	uid_t u[3];
+	gid_t g[3];
+
+	must(getresuid(&u[0], &u[1], &u[2]));
+	must(getresgid(&g[0], &g[1], &g[2]));
+	check(u[0] == ruid && u[1] == euid && u[2] == suid);
+	check(g[0] == rgid && g[1] == egid && g[2] == sgid);
+}
+
 /* exec of this program: --role fd extra */
 static int tap_role(int argc, char **argv)
 {
@@ -61,6 +74,13 @@ static int tap_role(int argc, char **argv)
 
 		send_text(p.client, "fresh");
 		expect_text(p.server, "fresh");
+	} else if (!strcmp(role, "ids")) {
+		struct pair p = tcp_pair();
+
+		expect_ids(DAEMON, 0, 0, DAEMON, BIN, BIN);
+		send_text(p.client, "fresh");
+		expect_text(p.server, "fresh");
+		check(!getenv("IOTH_IDS"));
 	} else {
 		return 2;
 	}
@@ -299,6 +319,24 @@ CASE("an empty environment: the socket works, and so do new ones")
 	if (pid == 0) {
 		clearenv();
 		execl(self, self, "--fresh", NULL);
+		_exit(96);
+	}
+	reap(pid);
+}
+
+CASE("real and effective ids that differ: they stay, and new sockets work")
+{
+	pid_t pid;
+
+	if (geteuid() != 0)
+		tap_skip("only root may");
+	pid = child();
+	if (pid == 0) {
+		must(setresgid(DAEMON, BIN, 0));
+		must(setresuid(DAEMON, 0, 0));
+		fails(execl("/no/such/program", "program", NULL), ENOENT);
+		expect_ids(DAEMON, 0, 0, DAEMON, BIN, 0);
+		execl(self, self, "--ids", NULL);
 		_exit(96);
 	}
 	reap(pid);

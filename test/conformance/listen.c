@@ -245,3 +245,32 @@ CASE("close() of a listener resets the connections that wait")
 	fails(recv(client, &c, 1, 0), ECONNRESET);
 	must(close(client));
 }
+
+CASE("listen() by two processes at once, on one socket")
+{
+	for (int round = 0; round < 50; round++) {
+		struct sockaddr_in a;
+		int fd = tcp_bound(&a), client, server, start[2], status;
+		pid_t children[2];
+		char c;
+
+		must(pipe(start));
+		for (int i = 0; i < 2; i++)
+			if ((children[i] = child()) == 0) {
+				close(start[1]);
+				_exit(read(start[0], &c, 1) || listen(fd, 5) ? errno : 0);
+			}
+		must(close(start[0]));
+		must(close(start[1]));
+		for (int i = 0; i < 2; i++) {
+			equal(must(waitpid(children[i], &status, 0)), children[i]);
+			equal(status, 0);
+		}
+		client = tcp_dial(&a);
+		server = tcp_accept(fd);
+		check(same_name(local_name(fd), a));
+		must(close(client));
+		must(close(server));
+		must(close(fd));
+	}
+}

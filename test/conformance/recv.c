@@ -305,3 +305,33 @@ CASE("SO_RCVLOWAT: the end, too, ends the wait")
 	expect_eof(p.server);
 	must(close(p.server));
 }
+
+CASE("MSG_PEEK | MSG_WAITALL of more than there is: not waited for where nothing comes")
+{
+	struct pair p = tcp_pair();
+	char text[16];
+
+	send_text(p.client, "abc");
+	wait_for(p.server, POLLIN);
+	equal(recv(p.server, text, 10, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT), 3);
+	set_nonblock(p.server, true);
+	equal(recv(p.server, text, 10, MSG_PEEK | MSG_WAITALL), 3);
+	set_nonblock(p.server, false);
+	must(shutdown(p.client, SHUT_WR));
+	equal(recv(p.server, text, 10, MSG_PEEK | MSG_WAITALL), 3);
+	equal(recv(p.server, text, 10, MSG_WAITALL), 3);
+	close_pair(p);
+}
+
+CASE("MSG_PEEK | MSG_WAITALL with SO_RCVTIMEO")
+{
+	struct pair p = tcp_pair();
+	struct timeval t = {.tv_usec = 200000};
+	char text[16];
+
+	must(setsockopt(p.server, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)));
+	send_text(p.client, "abc");
+	wait_for(p.server, POLLIN);
+	equal(recv(p.server, text, 10, MSG_PEEK | MSG_WAITALL), 3);
+	close_pair(p);
+}

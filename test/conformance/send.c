@@ -262,3 +262,30 @@ CASE("write() to oneself and back in one thread: as much as one buffer holds")
 	}
 	close_pair(p);
 }
+
+/* To a peer that has closed: a write that is answered by a reset, then another. */
+static void write_twice(int fd, int flags)
+{
+	signal(SIGPIPE, SIG_DFL);
+	wait_for(fd, POLLIN);
+	send_text(fd, "x");
+	sleep_ms(200);
+	fails(send(fd, "x", 1, flags), EPIPE);
+	send(fd, "x", 1, 0);
+	_exit(99);
+}
+
+CASE("to a peer that closed: the first EPIPE comes with SIGPIPE, the second too")
+{
+	for (int first = 0; first < 2; first++) {
+		struct pair p = tcp_pair();
+		pid_t pid;
+
+		must(close(p.server));
+		pid = child();
+		if (pid == 0)
+			write_twice(p.client, first ? 0 : MSG_NOSIGNAL);
+		equal(wait_status(pid), SIGPIPE);
+		must(close(p.client));
+	}
+}

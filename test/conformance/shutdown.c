@@ -302,3 +302,22 @@ CASE("both ends SHUT_WR at the same time, text in both directions")
 	expect_eof(p.server);
 	close_pair(p);
 }
+
+CASE("after SHUT_WR by both it is still that socket, until it is closed")
+{
+	struct pair p = tcp_pair();
+	struct sockaddr_in client = local_name(p.client), server = local_name(p.server);
+
+	must(shutdown(p.client, SHUT_WR));
+	expect_eof(p.server);
+	must(shutdown(p.server, SHUT_WR));
+	expect_eof(p.client);
+	for (int i = 0; i < 50; i++) {
+		check(same_name(local_name(p.client), client));
+		check(same_name(local_name(p.server), server));
+		usleep(2000);
+	}
+	equal(get_int(p.server, SOL_SOCKET, SO_ERROR), 0);
+	expect_eof(p.server);
+	close_pair(p);
+}

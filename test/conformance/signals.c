@@ -1,6 +1,8 @@
 /* Signals that come while a call waits. */
 #include "net.h"
 
+#include <sys/time.h>
+
 static _Atomic int caught;
 static _Atomic pid_t waiter;
 static _Atomic bool returned;
@@ -502,5 +504,40 @@ CASE("siglongjmp() out of a recv() that waits: the socket works on")
 	send_text(p.server, "and back");
 	expect_text(p.client, "and back");
 	equal(mask_now(p.server), POLLOUT);
+	close_pair(p);
+}
+
+static void nothing_more(int sig)
+{
+	(void)sig;
+}
+
+CASE("one signal ends a send() that waits, with what went")
+{
+	struct pair p = tcp_pair();
+	struct sigaction act = {.sa_handler = nothing_more};
+	struct itimerval once = {.it_value = {.tv_usec = 300000}};
+	static char text[64000000];
+	pid_t pid = child();
+	ssize_t sent;
+
+	if (pid == 0) {
+		for (size_t got = 0; got < 4000000;) {
+			ssize_t n = recv(p.server, text, 100000, 0);
+
+			if (n <= 0)
+				break;
+			got += (size_t)n;
+			sleep_ms(1);
+		}
+		pause();
+		_exit(0);
+	}
+	must(sigaction(SIGALRM, &act, NULL));
+	must(setitimer(ITIMER_REAL, &once, NULL));
+	sent = send(p.client, text, sizeof(text), 0);
+	check(sent > 0 && sent < (ssize_t)sizeof(text));
+	must(kill(pid, SIGKILL));
+	must(waitpid(pid, NULL, 0));
 	close_pair(p);
 }

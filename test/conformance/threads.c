@@ -335,3 +335,39 @@ CASE("numbers that files and sockets take turns in, by four threads")
 	for (int i = 0; i < 2; i++)
 		join(t[i]);
 }
+
+static void *with_little_stack(void *arg)
+{
+	struct pair *p = arg;
+	struct sockaddr_in name = here(0);
+	int udp = must(socket(AF_INET, SOCK_DGRAM, 0));
+	char text[8];
+
+	must(bind_to(udp, &name));
+	name = local_name(udp);
+	for (int i = 0; i < 2; i++) {
+		equal(send(p->client, "abc", 3, 0), 3);
+		equal(recv(p->server, text, 3, MSG_WAITALL), 3);
+		equal(write(p->server, "abc", 3), 3);
+		equal(read(p->client, text, 3), 3);
+		equal(send(p->client, "abc", 3, MSG_OOB), 3);
+		equal(recv(p->server, text, 2, MSG_TRUNC), 2);
+		equal(sendto(udp, "hi", 2, 0, SA(&name), sizeof(name)), 2);
+		equal(recv(udp, text, sizeof(text), 0), 2);
+	}
+	must(close(udp));
+	return NULL;
+}
+
+CASE("a thread with as little stack as there may be")
+{
+	struct pair p = tcp_pair();
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	equal(pthread_attr_init(&attr), 0);
+	equal(pthread_attr_setstacksize(&attr, (size_t)sysconf(_SC_THREAD_STACK_MIN)), 0);
+	equal(pthread_create(&thread, &attr, with_little_stack, &p), 0);
+	join(thread);
+	close_pair(p);
+}

@@ -183,3 +183,52 @@ CASE("a timeout is no error of the connection")
 	equal(mask_now(p.server), POLLOUT);
 	close_pair(p);
 }
+
+CASE("SO_RCVTIMEO is of the whole call, with MSG_WAITALL too")
+{
+	struct pair p = tcp_pair();
+	struct timeval t = {.tv_usec = 350000};
+	pid_t pid = child();
+	char text[100];
+	ssize_t got;
+
+	if (pid == 0) {
+		for (int i = 0; i < 30; i++) {
+			if (send(p.client, "x", 1, MSG_NOSIGNAL) < 0)
+				break;
+			sleep_ms(100);
+		}
+		_exit(0);
+	}
+	must(setsockopt(p.server, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)));
+	got = recv(p.server, text, sizeof(text), MSG_WAITALL);
+	check(got >= 1 && got <= 10);
+	must(kill(pid, SIGKILL));
+	must(waitpid(pid, NULL, 0));
+	close_pair(p);
+}
+
+CASE("SO_SNDTIMEO is of the whole call")
+{
+	struct pair p = tcp_pair();
+	struct timeval t = {.tv_usec = 400000};
+	static char text[3000000];
+	pid_t pid = child();
+	ssize_t sent;
+
+	if (pid == 0) {
+		for (int i = 0; i < 300; i++) {
+			if (recv(p.server, text, 20000, 0) <= 0)
+				break;
+			sleep_ms(50);
+		}
+		_exit(0);
+	}
+	set_int(p.client, SOL_SOCKET, SO_SNDBUF, 16384);
+	must(setsockopt(p.client, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)));
+	sent = send(p.client, text, sizeof(text), 0);
+	check(sent > 0 && sent < (ssize_t)sizeof(text));
+	must(kill(pid, SIGKILL));
+	must(waitpid(pid, NULL, 0));
+	close_pair(p);
+}

@@ -180,6 +180,7 @@ CASE("ECONNREFUSED is told to a connected sender, once")
 	sleep_ms(20);
 	must(connect_to(x, &b));
 	equal(send(x, "x", 1, 0), 1);
+	equal(poll(&(struct pollfd){.fd = x, .events = POLLIN}, 1, 2000), 1);
 	fails(recv(x, &c, 1, 0), ECONNREFUSED);
 	fails(recv(x, &c, 1, MSG_DONTWAIT), EAGAIN);
 	equal(send(x, "x", 1, 0), 1);
@@ -495,6 +496,36 @@ CASE("MSG_MORE and UDP_CORK join texts into one datagram")
 	close(y);
 }
 
+CASE("IPV6_MTU: what it can be set to; how large the path is, only a connected socket knows")
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t len = sizeof(six), room = sizeof(int);
+	int x = must(socket(AF_INET6, SOCK_DGRAM, 0)), y = must(socket(AF_INET6, SOCK_DGRAM, 0));
+	static char text[3000], buf[sizeof(text)];
+	int mtu;
+
+	for (size_t i = 0; i < 3; i++)
+		set_int(x, IPPROTO_IPV6, IPV6_MTU, (int[]){0, 9000, 1280}[i]);
+	for (size_t i = 0; i < 3; i++) {
+		mtu = (int[]){1279, 1, -1}[i];
+		fails(setsockopt(x, IPPROTO_IPV6, IPV6_MTU, &mtu, sizeof(mtu)), EINVAL);
+	}
+	mtu = 1280;
+	fails(setsockopt(x, IPPROTO_IPV6, IPV6_MTU, &mtu, 3), EINVAL);
+	fails(getsockopt(x, IPPROTO_IPV6, IPV6_MTU, &mtu, &room), ENOTCONN);
+	must(bind(y, SA(&six), sizeof(six)));
+	must(getsockname(y, SA(&six), &len));
+	must(connect(x, SA(&six), sizeof(six)));
+	check(get_int(x, IPPROTO_IPV6, IPV6_MTU) >= 65535);
+	pattern_fill(text, sizeof(text), 0);
+	equal(send(x, text, sizeof(text), 0), sizeof(text));
+	wait_in(y);
+	equal(recv(y, buf, sizeof(buf), 0), sizeof(buf));
+	check(!memcmp(text, buf, sizeof(text)));
+	close(x);
+	close(y);
+}
+
 CASE("AF_INET6 sockets speak IPv4 by mapped addresses, unless IPV6_V6ONLY")
 {
 	struct sockaddr_in6 six = {.sin6_family = AF_INET6}, who;
@@ -655,4 +686,88 @@ CASE("options: what a fresh socket says of itself")
 	set_int(x, SOL_SOCKET, SO_RCVBUF, 50000);
 	equal(get_int(x, SOL_SOCKET, SO_RCVBUF), 100000);
 	close(x);
+}
+
+static void *shut_later(void *arg)
+{
+	sleep_ms(100);
+	fails(shutdown(*(int *)arg, SHUT_RDWR), ENOTCONN);
+	return NULL;
+}
+
+CASE("shutdown() of a socket without a peer: ENOTCONN, and it is shut: who waits wakes up")
+{
+	struct sockaddr_in name;
+	int fd = udp_bound(&name);
+	pthread_t thread = start(shut_later, &fd);
+	char text[8];
+
+	equal(recv(fd, text, sizeof(text), 0), 0);
+	join(thread);
+	equal(poll_mask(fd, POLLIN, 0) & (POLLIN | POLLHUP), POLLIN | POLLHUP);
+	fails(sendto(fd, "x", 1, MSG_NOSIGNAL, SA(&name), sizeof(name)), EPIPE);
+	must(close(fd));
+}
+
+CASE("SO_PRIORITY: 0 to 6 for all, more for who has the rights")
+{
+	int fd = udp();
+
+	set_int(fd, SOL_SOCKET, SO_PRIORITY, 6);
+	equal(get_int(fd, SOL_SOCKET, SO_PRIORITY), 6);
+	if (geteuid() == 0) {
+		set_int(fd, SOL_SOCKET, SO_PRIORITY, 7);
+		equal(get_int(fd, SOL_SOCKET, SO_PRIORITY), 7);
+	}
+	must(close(fd));
+}
+
+/* Level, name, what it is at first, what it is when it was set to 1. */
+static void keeps(int fd, const int option[4])
+{
+	int one = 1;
+
+	equal(get_int(fd, option[0], option[1]), option[2]);
+	must(setsockopt(fd, option[0], option[1], &one, sizeof(one)));
+	equal(get_int(fd, option[0], option[1]), option[3]);
+}
+
+CASE("options that are kept: what was set comes back")
+{
+	static const int kept[][4] = {
+	    {SOL_SOCKET, SO_DEBUG, 0, 1},
+	    {SOL_SOCKET, SO_BSDCOMPAT, 0, 0},
+	    {SOL_SOCKET, SO_WIFI_STATUS, 0, 1},
+	    {SOL_SOCKET, SO_NOFCS, 0, 1},
+	    {SOL_SOCKET, SO_SELECT_ERR_QUEUE, 0, 1},
+	    {SOL_SOCKET, SO_BUSY_POLL, 0, 1},
+	    {SOL_SOCKET, SO_MAX_PACING_RATE, -1, 1},
+	    {SOL_SOCKET, SO_PREFER_BUSY_POLL, 0, 1},
+	    {SOL_SOCKET, SO_BUF_LOCK, 0, 1},
+	    {IPPROTO_IP, IP_PASSSEC, 0, 1},
+	    {IPPROTO_IP, IP_TRANSPARENT, 0, 1},
+	    {IPPROTO_IP, IP_MINTTL, 0, 1},
+	    {IPPROTO_IP, IP_CHECKSUM, 0, 1},
+	    {IPPROTO_IP, IP_RECVFRAGSIZE, 0, 1},
+	    {IPPROTO_IPV6, IPV6_2292HOPOPTS, 0, 1},
+	    {IPPROTO_IPV6, IPV6_2292DSTOPTS, 0, 1},
+	    {IPPROTO_IPV6, IPV6_RECVHOPOPTS, 0, 1},
+	    {IPPROTO_IPV6, IPV6_RECVRTHDR, 0, 1},
+	    {IPPROTO_IPV6, IPV6_RECVDSTOPTS, 0, 1},
+	    {IPPROTO_IPV6, IPV6_RECVPATHMTU, 0, 1},
+	    {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1, 1},
+	    {IPPROTO_IPV6, IPV6_MINHOPCOUNT, 0, 1},
+	    {IPPROTO_IPV6, IPV6_TRANSPARENT, 0, 1},
+	    {IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 0, 1},
+	};
+	int four, six;
+
+	if (geteuid() != 0)
+		tap_skip("some are root's");
+	four = udp();
+	six = must(socket(AF_INET6, SOCK_DGRAM, 0));
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		keeps(kept[i][0] == IPPROTO_IPV6 ? six : four, kept[i]);
+	must(close(four));
+	must(close(six));
 }
