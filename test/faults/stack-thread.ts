@@ -4,6 +4,8 @@ import { join } from 'node:path'
 
 import t from 'tap'
 
+import { LOCK_SERVER, RECORD } from '../../src/shm/layout.ts'
+import { holdLocks } from '../helpers/held-lock.ts'
 import { iothRun, runtime } from '../helpers/ioth-run.ts'
 import { nothingLeft, injectFault, stackServerOf } from '../helpers/stack-server.ts'
 import { transfer } from '../helpers/transfer.ts'
@@ -41,6 +43,17 @@ for (const [title, ends] of [
     await moving.whole(t)
     await nothingLeft(t, env)
   })
+
+t.test('the stack thread throws while it moves a ring: the next one drops its lock', async t => {
+  const env = faulty(t)
+  const moving = await transfer(t, env, 60)
+  const stack = await stackServerOf(env, moving.server.pid)
+  // As if the server had taken the writers' locks.
+  holdLocks(moving.server.pid, LOCK_SERVER, [RECORD.wlock])
+  t.equal(injectFault(stack, 'throw'), 0)
+  await moving.whole(t)
+  await nothingLeft(t, env)
+})
 
 /** A UDP server in a group, connected to nobody, and a client that is connected. */
 const udpEcho = `
@@ -91,6 +104,101 @@ t.test('UDP sockets are what they were after the thread has changed', async t =>
   client.child.stdin!.end('last\n')
   await client.says(/last 10\.0\.0\.6/)
 })
+
+/** A ping socket with an ident of its own, and a raw one that hears replies only; requests from the one, twice. */
+const pings = `
+import socket, struct, sys
+p = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)
+p.bind(('0.0.0.0', 77))
+r = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)
+r.setsockopt(255, 1, struct.pack('I', 0xffffffff & ~1))
+h = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+h.setsockopt(0, 3, 1)
+h.connect(('127.0.0.1', 0))
+print('ready', flush=True)
+for line in sys.stdin:
+    for s in (p, r): s.settimeout(1)
+    for _ in range(10):
+        try:
+            p.sendto(struct.pack('!BBHHH', 8, 0, 0, 0, 1) + line.encode(), ('127.0.0.1', 0))
+            text, raw = p.recv(100), r.recv(100)
+            break
+        except TimeoutError:
+            pass
+    names = p.getsockname()[1], r.getsockname()[1], h.getsockname()
+    print(text[8:].decode().strip(), text[0], raw[20], names, h.getsockopt(0, 3), flush=True)
+`
+
+t.test('ping and raw sockets are what they were after the thread has changed', async t => {
+  const env = faulty(t)
+  const program = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', pings], { env })
+  await program.says(/ready/)
+  const stack = await stackServerOf(env, program.pid)
+  for (const word of ['first', 'second', 'third']) {
+    program.child.stdin!.write(`${word}\n`)
+    await program.says(new RegExp(`${word} 0 0 \\(77, 1, \\('127.0.0.1', 253\\)\\) 1`))
+    t.equal(injectFault(stack, 'throw'), 0)
+  }
+  program.child.stdin!.end('last\n')
+  await program.says(/last 0 0 \(77, 1, \('127.0.0.1', 253\)\) 1/)
+})
+
+/**
+ * A packet socket with a filter, and one with a ring: what they see of a datagram over loopback. The filter wants 50 bytes of
+ * IPv4, the ring is TPACKET_V1's.
+ */
+const captures = `
+import ctypes, mmap, select, socket, struct, sys
+packets = lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+code = b''.join(struct.pack('HBBI', *i) for i in [
+    (0x28, 0, 0, 12), (0x15, 0, 1, 0x800), (6, 0, 0, 50), (6, 0, 0, 0)])
+memory = ctypes.create_string_buffer(code)
+f = packets()
+f.setsockopt(socket.SOL_SOCKET, 26, struct.pack('HL', 4, ctypes.addressof(memory)))
+f.setsockopt(263, 23, 1)
+f.bind(('lo', 3))
+r = packets()
+r.setsockopt(263, 5, struct.pack('IIII', 4096, 2, 2048, 4))
+ring = mmap.mmap(r.fileno(), 8192)
+r.bind(('lo', 0x800))
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(('127.0.0.1', 0))
+slot = 0
+print('ready', flush=True)
+for line in sys.stdin:
+    f.settimeout(1)
+    for _ in range(10):
+        u.sendto(line.encode().ljust(40), u.getsockname())
+        try:
+            text, name = f.recvfrom(100)
+            break
+        except TimeoutError:
+            pass
+    while not select.select([r], [], [], 10)[0]: pass
+    at = 2048 * slot
+    status, length, snap, mac = struct.unpack_from('LIIH', ring, at)
+    word = ring[at + mac + 42:at + mac + 42 + len(line) - 1].decode()
+    ring[at:at + 8] = bytes(8)
+    slot = (slot + 1) % 4
+    print(word, len(text), name[0], name[2], status & 1, length, f.getsockname()[:2], flush=True)
+`
+
+t.test(
+  'packet sockets, filters and rings are what they were after the thread has changed',
+  async t => {
+    const env = faulty(t)
+    const program = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', captures], { env })
+    await program.says(/ready/)
+    const stack = await stackServerOf(env, program.pid)
+    for (const word of ['first', 'second', 'third']) {
+      program.child.stdin!.write(`${word}\n`)
+      await program.says(new RegExp(`${word} 50 lo 0 1 82 \\('lo', 3\\)`))
+      t.equal(injectFault(stack, 'throw'), 0)
+    }
+    program.child.stdin!.end('last\n')
+    await program.says(/last 50 lo 0 1 82 \('lo', 3\)/)
+  },
+)
 
 /** Listens twice, accepts, connects and sleeps through a change of threads in every way a program may sleep. */
 const sleepers = `

@@ -1,9 +1,11 @@
 // The switch is killed under load: the stacks start another and go on.
+import { setTimeout as delay } from 'node:timers/promises'
+
 import t from 'tap'
 
 import { iothRun, runtime } from '../helpers/ioth-run.ts'
 import { serveSite } from '../helpers/nginx.ts'
-import { until } from '../helpers/program.ts'
+import { PYTHON, iothStart, until } from '../helpers/program.ts'
 import { nothingLeft, switchOf } from '../helpers/stack-server.ts'
 import { transfer } from '../helpers/transfer.ts'
 
@@ -40,6 +42,36 @@ t.test('SIGTERM to the switch with 50 clients that keep their connections', asyn
   t.match(await nginx.program.ends(), { status: 0 })
   await nothingLeft(t, env)
 })
+
+t.test(
+  'a stack whose program has ended leaves the address to the next, on the next switch, too',
+  async t => {
+    const env = runtime(t)
+    const deaf = `
+import socket, sys
+s = socket.create_server(('', 7)); print('ready', flush=True)
+c, _ = s.accept(); print('accepted', flush=True); sys.stdin.read()`
+    const sender = `
+import socket
+c = socket.create_connection(('10.0.0.5', 7)); c.settimeout(1)
+try:
+    while True: c.send(bytes(65536))
+except TimeoutError: print('full', flush=True)`
+    const server = iothStart(t, ['--ip', '10.0.0.5', PYTHON, '-c', deaf], { env })
+    await server.says(/ready/)
+    // Its stack lives on: there is text that nobody takes.
+    const first = await iothRun(['--ip', '10.0.0.6', PYTHON, '-c', sender], { env })
+    t.match(first, { status: 0, stdout: 'full\n' })
+    const pid = switchOf(env)!
+    process.kill(pid, 'SIGKILL')
+    await until('another switch', 15_000, () => anotherSwitch(env, pid))
+    await delay(500) // both stacks are back
+    t.match(await iothRun(['--ip', '10.0.0.6', 'true'], { env }), { status: 0, stderr: '' })
+    server.child.stdin!.end()
+    t.match(await server.ends(), { status: 0 })
+    await nothingLeft(t, env)
+  },
+)
 
 function anotherSwitch(env: NodeJS.ProcessEnv, before: number): boolean {
   const now = switchOf(env)
