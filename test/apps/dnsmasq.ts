@@ -1,5 +1,5 @@
 // dnsmasq serves addresses to programs of ours: DHCP, router advertisements, DHCPv6.
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -120,6 +120,28 @@ t.test('--dhcp: an address that another station has is declined', { skip }, asyn
     wrong: '',
     types: 'DISCOVER OFFER REQUEST ACK DECLINE DISCOVER OFFER REQUEST ACK',
   })
+})
+
+t.test('--dhcp: beside busybox udhcpc, each with an address of its own', { skip }, async t => {
+  const lab = await Lab.open(t, '10.7.0.1/24')
+  await lab.dnsmasq('--dhcp-range=10.7.0.50,10.7.0.51,2m', '--no-ping')
+  const { host, tap } = await lab.another()
+  const script = lab.write(
+    'script',
+    `#!/bin/sh\n[ "$1" != bound ] || ip addr add $ip/24 dev ${tap}\n`,
+  )
+  chmodSync(script, 0o755)
+  const theirs = host.start('busybox', 'udhcpc', '-f', '-n', '-R', '-i', tap, '-s', script)
+  const ours = lab.run('--dhcp', 'cat')
+  const address = / (10\.7\.0\.5[01])\/24 /.exec(await lab.obtained(ours.program))?.[1]
+  const other = address === '10.7.0.50' ? '10.7.0.51' : '10.7.0.50'
+  await until('their lease', 20_000, () => theirs.stderr.includes(`lease of ${other} obtained`))
+  t.match(await host.run('ping', '-c', '2', '-i', '0.2', `${address}`), / 2 received/)
+  theirs.signal('SIGTERM')
+  await theirs.ends()
+  await until('their release', 5000, () => leases(lab).length === 1)
+  t.match(leases(lab)[0], ` ${address} `)
+  t.equal(types(ours.capture).wrong, '')
 })
 
 t.test('--dhcp: behind a relay', { skip }, async t => {

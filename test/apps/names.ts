@@ -289,7 +289,7 @@ print(os.getpid() > 0 and ask("web.lab" if child else "four.lab")[0])
 if child:
     print(os.waitpid(child, 0)[1], ask("four.lab")[0])`,
     )
-    await program.says(/asking\nasking\n/)
+    await program.says(/asking\s*asking\n/)
     const stack = await stackServerOf(network.env, program.pid)
     t.equal(injectFault(stack, 'throw'), 0)
     const { stdout } = await program.ends(30_000)
