@@ -39,3 +39,27 @@ export async function compare(
 }
 
 const format = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
+
+/** The same for subjects of which each measures many things at once: a line for each thing, ratios to the first subject. */
+export async function compareAll(
+  title: string,
+  unit: string,
+  rounds: number,
+  subjects: readonly { name: string; measure: () => Promise<Map<string, number>> }[],
+): Promise<void> {
+  const values = subjects.map(() => [] as Map<string, number>[])
+  for (let round = 0; round <= rounds; round++)
+    for (const [i, subject] of subjects.entries()) {
+      const value = await subject.measure()
+      if (round > 0) values[i].push(value)
+    }
+  console.log(`${title} (median of ${rounds}, ${unit}): ${subjects.map(s => s.name).join(', ')}`)
+  for (const thing of values[0][0].keys()) {
+    const of = values.map(all => all.map(one => one.get(thing)!))
+    const cells = of.map((all, i) => {
+      const ratio = median(all.map((v, round) => v / of[0][round]))
+      return format(median(all)).padStart(9) + (i > 0 ? ` (${ratio.toFixed(2)})` : '')
+    })
+    console.log(`  ${thing.padEnd(34)} ${cells.join('')}`)
+  }
+}
