@@ -17,11 +17,12 @@ struct source {
 static ssize_t read_into(uint8_t *dst, size_t room, void *arg)
 {
 	struct source *file = arg;
-	ssize_t n = file->positioned ? libc.pread64(file->fd, dst, room, file->at)
-				     : libc.read(file->fd, dst, room);
+	/* Under the lock: no cancellation point. */
+	ssize_t n = file->positioned ? raw(SYS_pread64, file->fd, dst, room, file->at)
+				     : raw(SYS_read, file->fd, dst, room);
 
 	if (n < 0)
-		return errno == EISDIR ? -EINVAL : -errno;
+		return n == -EISDIR ? -EINVAL : n;
 	file->at += n;
 	file->end = n == 0;
 	return n;

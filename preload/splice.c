@@ -28,11 +28,14 @@ static bool is_pipe(int fd, int mode)
 /* 1: ready, or an error that the call will meet; 0: no writer is left; or a negative errno. */
 static int await_pipe(const struct pipe_end *end, short events)
 {
+	static const struct timespec at_once;
 	struct pollfd p = {.fd = end->fd, .events = events};
-	int n = libc.poll(&p, 1, end->nonblock ? 0 : -1);
+	/* Signals may be held where it does not wait, and locks: no cancellation point. */
+	int n =
+	    end->nonblock ? (int)raw(SYS_ppoll, &p, 1, &at_once, NULL, 0) : libc.poll(&p, 1, -1);
 
 	if (n < 0)
-		return -errno;
+		return end->nonblock ? n : -errno;
 	if (n == 0)
 		return -EAGAIN;
 	return p.revents != POLLHUP;
@@ -45,18 +48,18 @@ static ssize_t read_pipe(uint8_t *dst, size_t room, void *arg)
 {
 	struct pipe_end *end = arg;
 	struct iovec iov = {.iov_base = dst, .iov_len = room};
-	ssize_t n = libc.preadv2(end->fd, &iov, 1, -1, RWF_NOWAIT);
+	ssize_t n = raw(SYS_preadv2, end->fd, &iov, 1, -1, -1, RWF_NOWAIT);
 	int waiting;
 
-	if (n < 0 && errno == EOPNOTSUPP) {
-		if (pass_ioctl(end->fd, FIONREAD, &waiting) == 0 && waiting > 0)
-			n = libc.read(end->fd, dst,
-				      room < (size_t)waiting ? room : (size_t)waiting);
+	if (n == -EOPNOTSUPP) {
+		if (raw(SYS_ioctl, end->fd, FIONREAD, &waiting) == 0 && waiting > 0)
+			n = raw(SYS_read, end->fd, dst,
+				room < (size_t)waiting ? room : (size_t)waiting);
 		else
-			errno = EAGAIN;
+			n = -EAGAIN;
 	}
-	if (n < 0 && errno != EAGAIN)
-		return -errno;
+	if (n < 0 && n != -EAGAIN)
+		return n;
 	end->stopped = n <= 0;
 	return n < 0 ? 0 : n;
 }
@@ -65,16 +68,16 @@ static ssize_t write_pipe(const uint8_t *src, size_t n, void *arg)
 {
 	struct pipe_end *end = arg;
 	struct iovec iov = {.iov_base = (void *)src, .iov_len = n};
-	ssize_t written = libc.pwritev2(end->fd, &iov, 1, -1, RWF_NOWAIT);
+	ssize_t written = raw(SYS_pwritev2, end->fd, &iov, 1, -1, -1, RWF_NOWAIT);
 
-	if (written < 0 && errno == EOPNOTSUPP) {
+	if (written == -EOPNOTSUPP) {
 		if (await_pipe(&(struct pipe_end){.fd = end->fd, .nonblock = true}, POLLOUT) == 1)
-			written = libc.write(end->fd, src, n < PAGE ? n : PAGE);
+			written = raw(SYS_write, end->fd, src, n < PAGE ? n : PAGE);
 		else
-			errno = EAGAIN;
+			written = -EAGAIN;
 	}
-	if (written < 0 && errno != EAGAIN)
-		return -errno;
+	if (written < 0 && written != -EAGAIN)
+		return written;
 	end->stopped = written < 0;
 	return written < 0 ? 0 : written;
 }
