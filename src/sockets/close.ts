@@ -103,7 +103,7 @@ export function endEvent(ground: Ground, s: Stream, events: number): void {
     if ((events & libc.EPOLLHUP) !== 0) s.mark(T.HUNG_UP)
     pump(ground, s)
     if (!s.has(T.DEAD)) return
-    endDead(s)
+    endDead(ground, s)
     // An accepted socket has neither a name nor, with our end shut down, a hang-up to tell of its close.
     if (s.has(T.SHOWN_BOTH) && accepted(s) && !peerIsOpen(s.fd)) programGone(ground, s)
     return

@@ -18,7 +18,7 @@ export function work(ground: Ground, s: Stream): void {
   }
   if (s.swap(RECORD.closing, 0) >>> 0 === s.generation && mayBeUnseen(s))
     return probe(ground, s, true)
-  if (s.has(T.DEAD)) endDead(s)
+  if (s.has(T.DEAD)) endDead(ground, s)
   if (s.tcb < 0) {
     if (s.has(T.EOF) && !s.native && !s.has(T.SHOWN_EOF)) showEnd(ground, s)
     return

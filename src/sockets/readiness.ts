@@ -173,19 +173,22 @@ export function showDead(ground: Ground, s: Stream, errno: number): void {
   s.shareFlag(FLAG_DEAD)
   answerWaiters(ground, s, WAIT_SPACE, 0)
   answerWaiters(ground, s, WAIT_CONNECTED, -errno)
-  endDead(s)
+  endDead(ground, s)
 }
 
 /** Closes or shuts the server's end of a dead connection, in native mode after all that arrived was passed on. */
-export function endDead(s: Stream): void {
+export function endDead(ground: Ground, s: Stream): void {
   if (s.fd < 0 || (s.native && s.rx.used > 0)) return
   // Closed before the plug lies in it, it would show no error; work is posted when it does.
   if (s.has(T.AWAITS_PLUG) && s.peek(RECORD.plugged) === 0) return
   if (s.has(T.OWN_NAME)) {
     libc.close(s.fd)
     s.set(T.FD, -1)
-  } else if (!s.native) shutBoth(s)
-  else if (!s.has(T.SHOWN_BOTH)) {
+  } else if (!s.native) {
+    // Left without HUP perhaps, but not without OUT.
+    unplug(ground, s)
+    shutBoth(s)
+  } else if (!s.has(T.SHOWN_BOTH)) {
     s.mark(T.SHOWN_BOTH)
     libc.shutdown(s.fd, libc.SHUT_RDWR)
   }

@@ -289,3 +289,38 @@ CASE("to a peer that closed: the first EPIPE comes with SIGPIPE, the second too"
 		must(close(p.client));
 	}
 }
+
+static _Atomic pid_t sender;
+
+static void *send_much(void *arg)
+{
+	static char much[32 << 20];
+
+	sender = thread_id();
+	check(send(*(int *)arg, much, sizeof(much), MSG_NOSIGNAL) < (ssize_t)sizeof(much));
+	return NULL;
+}
+
+CASE("a full buffer at an accepted socket: the peer's FIN and then its reset end send() and poll()")
+{
+	struct pair p = tcp_pair(), q = tcp_pair();
+	pthread_t t = start(send_much, &p.server);
+
+	wait_asleep(&sender);
+	must(shutdown(p.client, SHUT_WR));
+	wait_for(p.server, POLLIN);
+	reset_on_close(p.client);
+	must(close(p.client));
+	join(t);
+	must(close(p.server));
+
+	fill(q.server);
+	must(shutdown(q.client, SHUT_WR));
+	wait_for(q.server, POLLIN);
+	equal(mask_now(q.server) & POLLOUT, 0);
+	reset_on_close(q.client);
+	must(close(q.client));
+	check(poll_mask(q.server, POLLOUT, LONG_MS) & (POLLOUT | POLLHUP));
+	fails(send(q.server, "x", 1, MSG_NOSIGNAL), EPIPE);
+	must(close(q.server));
+}
