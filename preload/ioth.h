@@ -172,7 +172,9 @@ int lock_take_for(uint32_t *lock, int ms);             /* -EAGAIN after so long 
 bool lock_try(uint32_t *lock);                         /* spins some microseconds, then gives up, but not before the server */
 void lock_drop(uint32_t *lock);
 void sigmask_block(uint64_t *saved);                   /* nothing if the process has no handlers */
-void sigmask_restore(const uint64_t *saved);
+void sigmask_restore(uint64_t *saved);                 /* once; then *saved is SIGNALS_FREE */
+#define SIGNALS_FREE (1ull << (9 - 1))                 /* no mask that the kernel tells holds SIGKILL */
+void sigmask_hold(uint64_t *held);                     /* sigmask_block(), unless they are held already */
 void signal_has_handler(void);                         /* syscall(SYS_rt_sigaction) set one */
 int canary_send(int fd, uint32_t messages);            /* 1: canary; region->plug: canary and plug */
 void plug_put(int fd, const struct sock *s);           /* wlock held, send ring full: take POLLOUT away */
@@ -206,13 +208,14 @@ ssize_t ring_read(int fd, const struct sock *s, const struct iovec *iov, int n, 
 /* Up to `len` bytes of iov, after the first `skip`, into the send ring, and posts work. A ring left full
  * is plugged. 0: full, or still connecting. nonblock: does not wait for a lock held long (nor does it
  * when the fd is non-blocking), -EAGAIN. -ESTALE: native; -EPIPE (sock_broken()); -ECONNRESET: the
- * server died. */
-ssize_t ring_write(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool nonblock, bool more);
+ * server died. Signals are held when it returns, in `held`; it is the caller who restores them. */
+ssize_t ring_write(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip, size_t len, bool nonblock, bool more,
+		   uint64_t *held);
 /* Fills the send ring by calling fill(dst, room, arg) for each contiguous piece, under the lock
  * (sendfile: pread straight into the ring). Returns bytes, 0 full, or fill's negative errno. */
 void writer_unlock(int fd, const struct sock *s);                 /* drops wlock */
 ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool more,
-		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg);
+		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg, uint64_t *held);
 /* The mirror for splice: calls drain(src, n, arg) on what lies in the receive ring; what it took goes. */
 ssize_t ring_drain(int fd, const struct sock *s, size_t len, ssize_t (*drain)(const uint8_t *src, size_t n, void *arg), void *arg);
 uint32_t ring_used_rx(const struct sock *s);  /* what a read could give */
@@ -220,7 +223,7 @@ uint32_t ring_until_mark(const struct sock *s); /* FIONREAD: the same, up to the
 bool ring_at_mark(const struct sock *s);        /* the next byte is the urgent one */
 
 /* ---- urgent.c: MSG_OOB ------------------------------------------------------------------------------------------------ */
-ssize_t urgent_send(int fd, const struct sock *s, uint8_t byte, int flags);
+ssize_t urgent_send(int fd, const struct sock *s, uint8_t byte, int flags, bool some, uint64_t *held);
 ssize_t urgent_recv(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len, int flags);
 void urgent_unshow(int fd, const struct sock *s); /* takes back the byte that is POLLPRI */
 
@@ -273,9 +276,13 @@ int timeout_ms(int fd, int name); /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
  * -EAGAIN, -EINTR, the connection's error. */
 /* When the call's time is over (SO_RCVTIMEO, SO_SNDTIMEO), ns; *deadline is 0 before it was asked for. */
 int64_t call_deadline(int fd, int name, int64_t *deadline);
-int pause_ms(int ms); /* a cancellation point; -EINTR */
 /* *deadline: when the call's time is over, ns; 0 before the first wait. */
 int wait_writable(int fd, const struct sock *s, int flags, int64_t *deadline);
+/* The same for a call that holds signals; when it has sent `some`, any signal ends it. */
+int wait_room(int fd, const struct sock *s, int flags, bool some, int64_t *deadline, uint64_t *held);
+/* Until fd shows one of events, or the time is over (INT64_MAX: never): 0, -EAGAIN; or -EINTR, also when
+ * the signal came while they were held. A cancellation point. */
+int sleep_held(int fd, short events, int64_t deadline, const uint64_t *held);
 int sock_wait(const struct sock *s, enum wait_for what, int limit_ms); /* -EAGAIN: so long */
 int wait_readable(int fd, const struct sock *s, int flags);
 /* An EPIPE: SIGPIPE to this thread, unless MSG_NOSIGNAL. */

@@ -2,9 +2,11 @@
  * with the errors and flags of TCP put in place of AF_UNIX's. */
 #include "ioth.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 #define IOV_MOST 1024 /* UIO_MAXIOV */
+#define LOOK_NS	 1000000
 
 /* Until `len` bytes are thrown away, or as many as there are without waiting once some are. */
 static ssize_t discard_natively(int fd, size_t len, int flags)
@@ -72,25 +74,36 @@ static bool may_come(const struct sock *s)
 		 (FLAG_EOF | FLAG_SHUT_RD | FLAG_DEAD));
 }
 
-/* There are waits that no token ends: with SO_RCVLOWAT none comes for less, and less may be what is
- * still wanted; `stays`: what was peeked at stays, and its token with it; and the kernel's
- * SO_RCVTIMEO, of one wait, would begin anew with each. Then it is looked each ms. */
-static int wait_more(int fd, const struct sock *s, int flags, bool stays, int64_t *deadline)
+/* Who has read `some`, or whose time (the kernel's SO_RCVTIMEO is of one wait and would begin anew
+ * with each) is limited, sleeps with signals held. And there are waits that no token ends: with
+ * SO_RCVLOWAT none comes for less, and less may be what is still wanted; what was peeked at stays,
+ * and its token with it. Then it is looked each ms. */
+static int wait_more(int fd, const struct sock *s, int flags, bool some, int64_t *deadline,
+		     uint64_t *held)
 {
 	bool low = __atomic_load_n(&s->rec->rcvlowat, __ATOMIC_RELAXED) > 1;
+	bool stays = some && flags & MSG_PEEK;
+	int64_t look;
 	int r;
 
-	if (!stays && !low && !(flags & MSG_WAITALL))
+	if (!some && !low &&
+	    (!(flags & MSG_WAITALL) || call_deadline(fd, SO_RCVTIMEO, deadline) == INT64_MAX)) {
+		sigmask_restore(held);
 		return wait_readable(fd, s, flags);
+	}
 	if (flags & MSG_DONTWAIT || fd_nonblocking(fd) || (stays && !may_come(s)))
-		return stays ? 1 : wait_readable(fd, s, flags);
-	if (call_deadline(fd, SO_RCVTIMEO, deadline) == INT64_MAX && !stays && !low)
-		return wait_readable(fd, s, flags);
+		return stays ? 1 : wait_readable(fd, s, flags | MSG_DONTWAIT);
 	r = stays ? -EAGAIN : wait_readable(fd, s, flags | MSG_DONTWAIT);
 	if (r != -EAGAIN)
 		return r;
-	r = pause_ms(1);
-	return r < 0 ? r : now_ns() < *deadline ? 0 : -EAGAIN;
+	call_deadline(fd, SO_RCVTIMEO, deadline);
+	if (!stays && !low)
+		return sleep_held(fd, POLLIN, *deadline, held);
+	look = now_ns() + LOOK_NS;
+	if (look > *deadline)
+		return sleep_held(-1, 0, *deadline, held);
+	r = sleep_held(-1, 0, look, held);
+	return r == -EAGAIN ? 0 : r;
 }
 
 /* How much ends the wait: all with MSG_WAITALL, else SO_RCVLOWAT, and at least a byte. */
@@ -103,36 +116,33 @@ static size_t enough(const struct sock *s, size_t len, int flags)
 	return len > 0 ? len : 1;
 }
 
-/* The text of a stream: up to `len` bytes, all of them with MSG_WAITALL. */
-static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
-		       int flags)
+static ssize_t read_enough(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
+			   int flags, uint64_t *held)
 {
 	bool peek = flags & MSG_PEEK;
 	int64_t deadline = 0;
 	size_t done = 0;
 
-	if (flags & MSG_OOB)
-		return urgent_recv(fd, s, iov, n, len, flags);
-	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
-	pthread_testcancel();
 	for (;;) {
+		size_t least = enough(s, len, flags);
 		ssize_t r;
 
 		if (peek)
 			done = 0;
+		if (least > 1 && done + ring_used_rx(s) < least)
+			sigmask_hold(held);
 		r = ring_read(fd, s, iov, n, done, len - done, peek, flags & MSG_TRUNC);
 		if (r == -ESTALE) {
+			sigmask_restore(held);
 			r = receive_natively(fd, s, iov, n, done, len - done, flags);
 			return r < 0 && done ? (ssize_t)done : (ssize_t)done + r;
 		}
 		if (r < 0)
 			return done ? (ssize_t)done : r;
 		done += (size_t)r;
-		if ((done >= enough(s, len, flags)) || (len == 0 && ring_used_rx(s) > 0) ||
-		    (done && ring_at_mark(s)))
+		if (done >= least || (len == 0 && ring_used_rx(s) > 0) || (done && ring_at_mark(s)))
 			return (ssize_t)done;
-		r = wait_more(fd, s, flags, peek && done, &deadline);
+		r = wait_more(fd, s, flags, done > 0, &deadline, held);
 		/* What came is read, but tokens are not taken from somebody else's socket. */
 		if (r >= 0 && !fdtab_means(fd, s))
 			fd = -1;
@@ -141,6 +151,23 @@ static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, in
 		if (r < 0)
 			return done ? (ssize_t)done : r;
 	}
+}
+
+/* The text of a stream: up to `len` bytes, all of them with MSG_WAITALL. */
+static ssize_t receive(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
+		       int flags)
+{
+	uint64_t held = SIGNALS_FREE;
+	ssize_t r;
+
+	if (flags & MSG_OOB)
+		return urgent_recv(fd, s, iov, n, len, flags);
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	pthread_testcancel();
+	r = read_enough(fd, s, iov, n, len, flags, &held);
+	sigmask_restore(&held);
+	return r;
 }
 
 /** recvmsg(): messages have an address and control data, TCP has no address to tell and no control

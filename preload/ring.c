@@ -124,19 +124,18 @@ static ssize_t fill_locked(const struct sock *s, size_t len,
 }
 
 ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool more,
-		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg)
+		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg, uint64_t *held)
 {
 	struct record *rec = s->rec;
-	uint64_t signals;
 	bool full = false;
 	ssize_t r;
 
 	if (sock_is_native(s)) /* for good: no need for the lock */
 		return -ESTALE;
-	sigmask_block(&signals);
+	sigmask_hold(held);
 	r = writer_lock(fd, s, nonblock);
 	if (r < 0)
-		goto restore;
+		return r;
 	r = writable(s);
 	if (r < 0) {
 		r = r == -EINPROGRESS ? 0 : r;
@@ -151,15 +150,13 @@ ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool 
 	post_work(s->index);
 unlock:
 	writer_unlock(fd, s);
-restore:
-	sigmask_restore(&signals);
 	return r;
 }
 
 ssize_t ring_write(int fd, const struct sock *s, const struct iovec *iov, int n, size_t skip,
-		   size_t len, bool nonblock, bool more)
+		   size_t len, bool nonblock, bool more, uint64_t *held)
 {
 	struct cursor c = cursor_at(iov, n, skip);
 
-	return ring_fill(fd, s, len, nonblock, more, copy_in, &c);
+	return ring_fill(fd, s, len, nonblock, more, copy_in, &c, held);
 }

@@ -43,48 +43,19 @@ static ssize_t send_natively(int fd, const struct sock *s, const struct iovec *i
 	return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
 }
 
-static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
-			int flags);
-
-/* MSG_OOB: the last byte is urgent. */
-static ssize_t transmit_urgent(int fd, const struct sock *s, const struct iovec *iov, int n,
-			       size_t len, int flags)
-{
-	struct cursor last = cursor_at(iov, n, len - 1);
-	struct iovec text[n + 1];
-	ssize_t before = 0;
-	uint8_t byte;
-	ssize_t r;
-
-	if (len > 1)
-		before = transmit(fd, s, text, iov_cut(iov, n, len - 1, text), len - 1, flags);
-
-	if (before < (ssize_t)len - 1)
-		return before;
-	copy_in(&byte, 1, &last);
-	r = urgent_send(fd, s, byte, flags);
-	if (r == 0)
-		return (ssize_t)len;
-	if (before > 0)
-		return before;
-	return r == -EPIPE ? sock_broken(s, flags) : r;
-}
-
 /* Until all is written; less if it may not wait, a signal comes, or SO_SNDTIMEO ends. */
-static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
-			int flags)
+static ssize_t write_all(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
+			 int flags, uint64_t *held)
 {
 	int64_t deadline = 0;
 	size_t done = 0;
 	ssize_t r;
 
-	if (flags & MSG_OOB && len > 0)
-		return transmit_urgent(fd, s, iov, n, len, flags & ~MSG_OOB);
-	pthread_testcancel();
 	for (;;) {
 		r = ring_write(fd, s, iov, n, done, len - done, flags & MSG_DONTWAIT,
-			       flags & MSG_MORE);
+			       flags & MSG_MORE, held);
 		if (r == -ESTALE) {
+			sigmask_restore(held);
 			/* As much as the kernel would have sent. */
 			r = send_natively(fd, s, iov, n, done, flags);
 			if (r >= 0)
@@ -94,15 +65,50 @@ static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, i
 			break;
 		done += (size_t)r;
 		if (done == len)
-			return (ssize_t)done;
-		r = wait_writable(fd, s, flags, &deadline);
+			break;
+		r = wait_room(fd, s, flags, done > 0, &deadline, held);
 		if (r == 0 && !fdtab_means(fd, s))
 			r = -EBADF;
 		if (r < 0)
 			break;
 	}
-	if (done > 0)
-		return (ssize_t)done;
+	return done > 0 ? (ssize_t)done : r;
+}
+
+/* MSG_OOB: the last byte is urgent. */
+static ssize_t write_urgent(int fd, const struct sock *s, const struct iovec *iov, int n,
+			    size_t len, int flags, uint64_t *held)
+{
+	struct cursor last = cursor_at(iov, n, len - 1);
+	struct iovec text[n + 1];
+	ssize_t before = 0;
+	uint8_t byte;
+	ssize_t r;
+
+	if (len > 1)
+		before =
+		    write_all(fd, s, text, iov_cut(iov, n, len - 1, text), len - 1, flags, held);
+	if (before < (ssize_t)len - 1)
+		return before;
+	copy_in(&byte, 1, &last);
+	r = urgent_send(fd, s, byte, flags, before > 0, held);
+	if (r == 0)
+		return (ssize_t)len;
+	return before > 0 ? before : r;
+}
+
+static ssize_t transmit(int fd, const struct sock *s, const struct iovec *iov, int n, size_t len,
+			int flags)
+{
+	uint64_t held = SIGNALS_FREE;
+	ssize_t r;
+
+	pthread_testcancel();
+	if (flags & MSG_OOB && len > 0)
+		r = write_urgent(fd, s, iov, n, len, flags & ~MSG_OOB, &held);
+	else
+		r = write_all(fd, s, iov, n, len, flags, &held);
+	sigmask_restore(&held);
 	return r == -EPIPE ? sock_broken(s, flags) : r;
 }
 

@@ -61,6 +61,7 @@ static ssize_t send_natively(int fd, const struct sock *s, struct source *file, 
 
 static ssize_t send_from(int fd, const struct sock *s, struct source *file, size_t count)
 {
+	uint64_t held = SIGNALS_FREE;
 	bool nonblock = fd_nonblocking(fd);
 	int64_t deadline = 0;
 	size_t done = 0;
@@ -69,17 +70,19 @@ static ssize_t send_from(int fd, const struct sock *s, struct source *file, size
 	while (done < count && !file->end) {
 		size_t piece = count - done < PIECE ? count - done : PIECE;
 
-		n = ring_fill(fd, s, piece, nonblock, false, read_into, file);
+		n = ring_fill(fd, s, piece, nonblock, false, read_into, file, &held);
 		if (n == -ESTALE) {
+			sigmask_restore(&held);
 			n = send_natively(fd, s, file, count - done);
 			return n >= 0 ? (ssize_t)done + n : done ? (ssize_t)done : n;
 		}
 		if (n == 0 && !file->end)
-			n = wait_writable(fd, s, 0, &deadline);
+			n = wait_room(fd, s, 0, done > 0, &deadline, &held);
 		if (n < 0)
 			break;
 		done += (size_t)n;
 	}
+	sigmask_restore(&held);
 	if (done > 0)
 		return (ssize_t)done;
 	return n == -EPIPE ? sock_broken(s, 0) : n;

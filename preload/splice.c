@@ -105,27 +105,33 @@ static ssize_t to_socket(struct pipe_end *pipe, int fd, const struct sock *s, si
 			 unsigned int flags)
 {
 	bool nonblock = fd_nonblocking(fd);
+	uint64_t held = SIGNALS_FREE;
 	int64_t deadline = 0;
 	size_t done = 0;
 	ssize_t n = 0;
 
 	while (done < len) {
+		if (!pipe->nonblock)
+			sigmask_restore(&held);
 		n = await_pipe(pipe, POLLIN);
 		if (n <= 0)
 			break;
 		pipe->stopped = false;
-		n = ring_fill(fd, s, len - done, nonblock, flags & SPLICE_F_MORE, read_pipe, pipe);
+		n = ring_fill(fd, s, len - done, nonblock, flags & SPLICE_F_MORE, read_pipe, pipe,
+			      &held);
 		if (n == -ESTALE) {
+			sigmask_restore(&held);
 			n = natively(pipe->fd, fd, fd, s, len - done, flags);
 			return done ? (ssize_t)done + (n > 0 ? n : 0) : n;
 		}
 		if (n == 0 && !pipe->stopped)
-			n = wait_writable(fd, s, 0, &deadline);
+			n = wait_room(fd, s, 0, done > 0, &deadline, &held);
 		if (n < 0)
 			break;
 		done += (size_t)n;
 		pipe->nonblock |= done > 0;
 	}
+	sigmask_restore(&held);
 	if (done > 0)
 		return (ssize_t)done;
 	return n == -EPIPE ? sock_broken(s, 0) : n;

@@ -10,12 +10,11 @@ static int call(const struct sock *s, int what, int byte)
 	return ctl_simple(s, OP_URGENT, what, byte);
 }
 
-static int send_once(int fd, const struct sock *s, uint8_t byte)
+static int send_once(int fd, const struct sock *s, uint8_t byte, uint64_t *held)
 {
-	uint64_t signals;
 	int r;
 
-	sigmask_block(&signals);
+	sigmask_hold(held);
 	r = lock_take(&s->rec->wlock);
 	if (r == 0) {
 		r = call(s, URGENT_SEND, byte);
@@ -24,18 +23,18 @@ static int send_once(int fd, const struct sock *s, uint8_t byte)
 			plug_put(fd, s);
 		writer_unlock(fd, s);
 	}
-	sigmask_restore(&signals);
 	return r;
 }
 
 /** 0, or a negative errno; waits for room unless it may not. */
-ssize_t urgent_send(int fd, const struct sock *s, uint8_t byte, int flags)
+ssize_t urgent_send(int fd, const struct sock *s, uint8_t byte, int flags, bool some,
+		    uint64_t *held)
 {
 	int64_t deadline = 0;
 	int r;
 
-	while ((r = send_once(fd, s, byte)) == -EAGAIN) {
-		r = wait_writable(fd, s, flags, &deadline);
+	while ((r = send_once(fd, s, byte, held)) == -EAGAIN) {
+		r = wait_room(fd, s, flags, some, &deadline, held);
 		if (r < 0)
 			break;
 	}

@@ -1,8 +1,10 @@
 /* Sleeping until a socket may go on, and the errors that end it. A reader sleeps in the kernel, on
  * the AF_UNIX socket, peeking for a token: signals, SA_RESTART, SO_RCVTIMEO, O_NONBLOCK and
- * cancellation are then what they are for any socket. A writer sleeps in a call to the server. */
+ * cancellation are then what they are for any socket. A writer sleeps in a call to the server. Who
+ * has moved something already sleeps in ppoll(). */
 #include "ioth.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -48,7 +50,8 @@ int sock_broken(const struct sock *s, int flags)
 	return e && e != -EPIPE ? e : broken_pipe(flags);
 }
 
-int pause_ms(int ms)
+/* A cancellation point. */
+static int pause_ms(int ms)
 {
 	const struct timespec pause = {.tv_nsec = ms * 1000000L};
 	long r = raw(SYS_nanosleep, &pause, NULL);
@@ -117,6 +120,36 @@ int wait_writable(int fd, const struct sock *s, int flags, int64_t *deadline)
 		return r;
 	r = sock_wait(s, state == RECORD_CONNECTING ? WAIT_CONNECTED : WAIT_SPACE, r);
 	return r < 0 ? r : 0;
+}
+
+int sleep_held(int fd, short events, int64_t deadline, const uint64_t *held)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	int64_t left = deadline == INT64_MAX ? 0 : deadline - now_ns();
+	struct timespec limit = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+	sigset_t mask;
+	int n;
+
+	if (left < 0)
+		return -EAGAIN;
+	memcpy(&mask, held, sizeof(*held)); /* all that the kernel looks at */
+	n = libc.ppoll(&p, 1, deadline == INT64_MAX ? NULL : &limit,
+		       *held == SIGNALS_FREE ? NULL : &mask);
+	if (n < 0)
+		return -errno;
+	return n > 0 ? 0 : -EAGAIN;
+}
+
+int wait_room(int fd, const struct sock *s, int flags, bool some, int64_t *deadline, uint64_t *held)
+{
+	if (!some) {
+		sigmask_restore(held);
+		return wait_writable(fd, s, flags, deadline);
+	}
+	if (flags & MSG_DONTWAIT || fd_nonblocking(fd))
+		return -EAGAIN;
+	/* The ring was left full, so it is plugged: POLLOUT comes back when there is room. */
+	return sleep_held(fd, POLLOUT, call_deadline(fd, SO_SNDTIMEO, deadline), held);
 }
 
 /* Is there text, an end, an error? -EINPROGRESS: nothing yet. */

@@ -1,6 +1,8 @@
 /* Signals that come while a call waits. */
 #include "net.h"
 
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/time.h>
 
 static _Atomic int caught;
@@ -32,15 +34,27 @@ struct call {
 	pthread_t thread;
 };
 
+static unsigned long signal_mask(void)
+{
+	unsigned long mask;
+	sigset_t set;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &set);
+	memcpy(&mask, &set, sizeof(mask)); /* what the kernel knows of it */
+	return mask;
+}
+
 static void *run_call(void *arg)
 {
 	struct call *c = arg;
+	unsigned long mask = signal_mask();
 
 	waiter = thread_id();
 	errno = 0;
 	c->result = c->run(c->fd);
 	c->error = errno;
 	returned = true;
+	equal(signal_mask(), mask);
 	return NULL;
 }
 
@@ -507,37 +521,202 @@ CASE("siglongjmp() out of a recv() that waits: the socket works on")
 	close_pair(p);
 }
 
-static void nothing_more(int sig)
+/* Tries of one call each, and a peer that sends exactly one signal while it moves text. A call that
+ * it does not end gets another, LATE_MS later. */
+#define TRIES	40
+#define LATE_MS 3000
+
+static _Atomic int late;
+
+static void note_late(int sig)
 {
 	(void)sig;
+	late++;
 }
 
-CASE("one signal ends a send() that waits, with what went")
+struct peer {
+	pid_t pid;
+	int tell[2]; /* how much the call has moved, all tries together */
+	int told[2]; /* a byte: the next may begin */
+};
+
+/* What the call has moved. */
+static size_t hear(const struct peer *peer)
 {
-	struct pair p = tcp_pair();
-	struct sigaction act = {.sa_handler = nothing_more};
-	struct itimerval once = {.it_value = {.tv_usec = 300000}};
-	static char text[64000000];
-	pid_t pid = child();
-	ssize_t sent;
+	struct pollfd in = {.fd = peer->tell[0], .events = POLLIN};
+	size_t total;
 
-	if (pid == 0) {
-		for (size_t got = 0; got < 4000000;) {
-			ssize_t n = recv(p.server, text, 100000, 0);
+	if (poll(&in, 1, LATE_MS) == 0)
+		must(kill(getppid(), SIGUSR2));
+	equal(read(peer->tell[0], &total, sizeof(total)), sizeof(total));
+	return total;
+}
 
-			if (n <= 0)
-				break;
-			got += (size_t)n;
-			sleep_ms(1);
-		}
-		pause();
+static void start_peer(struct peer *peer, int fd, void (*run)(const struct peer *peer, int fd))
+{
+	must(pipe2(peer->tell, O_CLOEXEC));
+	must(pipe2(peer->told, O_CLOEXEC));
+	peer->pid = child();
+	if (peer->pid == 0) {
+		run(peer, fd);
 		_exit(0);
 	}
-	must(sigaction(SIGALRM, &act, NULL));
-	must(setitimer(ITIMER_REAL, &once, NULL));
-	sent = send(p.client, text, sizeof(text), 0);
-	check(sent > 0 && sent < (ssize_t)sizeof(text));
-	must(kill(pid, SIGKILL));
-	must(waitpid(pid, NULL, 0));
+}
+
+static void end_peer(const struct peer *peer)
+{
+	reap(peer->pid);
+	for (int i = 0; i < 2; i++) {
+		must(close(peer->tell[i]));
+		must(close(peer->told[i]));
+	}
+}
+
+/* Reads as much as the call wrote; signals on the way, and reads no more until that has ended it.
+ */
+static void read_and_signal(const struct peer *peer, int fd)
+{
+	static char buf[65536];
+	size_t got = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		size_t from = got, upto = from + 50000 * (i + 1);
+
+		while (got < upto)
+			got += must(recv(fd, buf, sizeof(buf), 0));
+		must(kill(getppid(), SIGUSR1));
+		upto = hear(peer);
+		while (got < upto)
+			got += must(recv(fd, buf, sizeof(buf), 0));
+		equal(got, upto);
+		equal(write(peer->told[1], "", 1), 1);
+	}
+}
+
+#define WRITTEN (4 << 20) /* in each try; far more than lies in the buffers */
+#define CHUNK	16384
+
+static void write_and_signal(const struct peer *peer, int fd)
+{
+	static char buf[CHUNK];
+
+	for (int i = 0; i < TRIES; i++) {
+		for (int at = 0; at < WRITTEN; at += CHUNK) {
+			if (at == WRITTEN - (i + 1) * CHUNK)
+				must(kill(getppid(), SIGUSR1));
+			send_all(fd, buf, CHUNK);
+		}
+		hear(peer);
+		equal(write(peer->told[1], "", 1), 1);
+	}
+}
+
+/* Every other time with SA_RESTART: a call that has moved something does not begin anew. */
+static ssize_t try_call(int i, int fd, ssize_t (*run)(int fd))
+{
+	struct sigaction a = {.sa_handler = note_late};
+	unsigned long mask = signal_mask();
+	ssize_t n;
+
+	handle(i % 2 ? SA_RESTART : 0);
+	must(sigaction(SIGUSR2, &a, NULL));
+	late = 0;
+	n = must(run(fd));
+	equal(signal_mask(), mask);
+	equal(late, 0);
+	equal(caught, 1);
+	check(n > 0 && (size_t)n < sizeof(big));
+	return n;
+}
+
+static void tell(const struct peer *peer, size_t total)
+{
+	char next;
+
+	equal(write(peer->tell[1], &total, sizeof(total)), sizeof(total));
+	equal(read(peer->told[0], &next, 1), 1);
+}
+
+static void ended_while_it_sends(ssize_t (*run)(int fd))
+{
+	struct pair p = tcp_pair();
+	struct peer peer;
+	size_t total = 0;
+
+	start_peer(&peer, p.server, read_and_signal);
+	for (int i = 0; i < TRIES; i++) {
+		total += try_call(i, p.client, run);
+		tell(&peer, total);
+	}
+	end_peer(&peer);
 	close_pair(p);
+}
+
+CASE("one signal while send() copies ends it, with what went")
+{
+	ended_while_it_sends(do_send_big);
+}
+
+static ssize_t do_writev_big(int fd)
+{
+	struct iovec iov[2] = {{big, 1000}, {big, sizeof(big) - 1000}};
+
+	return writev(fd, iov, 2);
+}
+
+CASE("one signal while writev() copies ends it, with what went")
+{
+	ended_while_it_sends(do_writev_big);
+}
+
+static int big_file;
+
+static ssize_t do_sendfile_big(int fd)
+{
+	off_t at = 0;
+
+	return sendfile(fd, big_file, &at, sizeof(big));
+}
+
+CASE("one signal while sendfile() copies ends it, with what went")
+{
+	big_file = must(memfd_create("big", MFD_CLOEXEC));
+	must(ftruncate(big_file, sizeof(big)));
+	ended_while_it_sends(do_sendfile_big);
+	must(close(big_file));
+}
+
+static ssize_t do_recv_big(int fd)
+{
+	return recv(fd, big, sizeof(big), MSG_WAITALL);
+}
+
+static void ended_while_it_receives(const struct timeval *limit)
+{
+	struct pair p = tcp_pair();
+	struct peer peer;
+
+	set_int(p.client, SOL_SOCKET, SO_SNDBUF, 65536);
+	set_int(p.server, SOL_SOCKET, SO_RCVBUF, 65536);
+	must(setsockopt(p.server, SOL_SOCKET, SO_RCVTIMEO, limit, sizeof(*limit)));
+	start_peer(&peer, p.client, write_and_signal);
+	for (int i = 0; i < TRIES; i++) {
+		size_t n = try_call(i, p.server, do_recv_big);
+
+		while (n < WRITTEN)
+			n += must(recv(p.server, big, WRITTEN - n, 0));
+		tell(&peer, n);
+	}
+	end_peer(&peer);
+	close_pair(p);
+}
+
+CASE("one signal while recv(MSG_WAITALL) copies ends it, with what came")
+{
+	ended_while_it_receives(&(struct timeval){0});
+}
+
+CASE("one signal while recv(MSG_WAITALL) with SO_RCVTIMEO copies ends it, with what came")
+{
+	ended_while_it_receives(&(struct timeval){.tv_sec = 30});
 }

@@ -26,11 +26,11 @@ struct {
 } ring;
 
 ssize_t ring_fill(int fd, const struct sock *s, size_t len, bool nonblock, bool more,
-		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg)
+		  ssize_t (*fill)(uint8_t *dst, size_t room, void *arg), void *arg, uint64_t *held)
 {
 	size_t room = ring.size - ring.len, done = 0;
 
-	(void)fd, (void)s;
+	(void)fd, (void)s, (void)held;
 	ring.more = more;
 	ring.nonblock = nonblock;
 	if (ring.fill_error)
@@ -66,9 +66,9 @@ ssize_t ring_drain(int fd, const struct sock *s, size_t len,
 }
 
 /* The peer reads it all. */
-int wait_writable(int fd, const struct sock *s, int flags, int64_t *deadline)
+int wait_room(int fd, const struct sock *s, int flags, bool some, int64_t *deadline, uint64_t *held)
 {
-	(void)s, (void)flags, (void)deadline;
+	(void)s, (void)flags, (void)some, (void)deadline, (void)held;
 	ring.waits++;
 	if (ring.wait_error || fd_nonblocking(fd))
 		return ring.wait_error ? ring.wait_error : -EAGAIN;
@@ -89,6 +89,11 @@ int wait_readable(int fd, const struct sock *s, int flags)
 	memcpy(ring.data + ring.len, "late", 4);
 	ring.len += 4;
 	return 0;
+}
+
+void sigmask_restore(uint64_t *saved)
+{
+	(void)saved;
 }
 
 bool fd_nonblocking(int fd)

@@ -21,11 +21,14 @@ static ssize_t get(struct peer *p, void *buf, size_t n)
 	return ring_read(p->fd, &p->s, &iov, 1, 0, n, false, false);
 }
 
+/* No process here has handlers: nothing is ever held. */
+static uint64_t held = SIGNALS_FREE;
+
 static ssize_t put(struct peer *p, const void *buf, size_t n)
 {
 	struct iovec iov = {(void *)buf, n};
 
-	return ring_write(p->fd, &p->s, &iov, 1, 0, n, true, false);
+	return ring_write(p->fd, &p->s, &iov, 1, 0, n, true, false, &held);
 }
 
 static void pattern(uint8_t *to, uint32_t from, uint32_t n)
@@ -462,7 +465,7 @@ CASE("ring_write() across the wrap: each offset, each length, from three buffers
 			    {text, 2}, {text + 2, n / 2}, {text + 2 + n / 2, 16}};
 
 			pattern(text, start, 18);
-			equal(ring_write(p.fd, &p.s, iov, 3, 2, n, true, false), n);
+			equal(ring_write(p.fd, &p.s, iov, 3, 2, n, true, false, &held), n);
 			equal(consume(&p, got, 16), n);
 			check(memcmp(text + 2, got, n) == 0);
 			peer_close(&p);
@@ -497,11 +500,11 @@ CASE("a write that is cut short plugs, also for who will wait, and posts work")
 	struct iovec iov = {text, 5000};
 
 	forget_work();
-	equal(ring_write(p.fd, &p.s, &iov, 1, 0, 5000, false, false), 4096);
+	equal(ring_write(p.fd, &p.s, &iov, 1, 0, 5000, false, false, &held), 4096);
 	equal(p.s.rec->plugged, 1);
 	check(work_posted(p.s.index));
 	forget_work();
-	equal(ring_write(p.fd, &p.s, &iov, 1, 4096, 904, true, false), 0);
+	equal(ring_write(p.fd, &p.s, &iov, 1, 4096, 904, true, false, &held), 0);
 	equal(waiting(p.end), PLUG);
 	check(work_posted(p.s.index));
 	peer_close(&p);
@@ -561,8 +564,8 @@ CASE("ring_fill() gives what came before an error, and then the error")
 	struct peer p = peer_open(4, 10);
 	int calls = 0;
 
-	equal(ring_fill(p.fd, &p.s, 16, true, false, fill_then_fail, &calls), 6);
-	equal(ring_fill(p.fd, &p.s, 16, true, false, fill_then_fail, &calls), -EIO);
+	equal(ring_fill(p.fd, &p.s, 16, true, false, fill_then_fail, &calls, &held), 6);
+	equal(ring_fill(p.fd, &p.s, 16, true, false, fill_then_fail, &calls, &held), -EIO);
 	equal(p.s.rec->wlock, 0);
 	peer_close(&p);
 }
