@@ -274,7 +274,8 @@ struct record {
 	/* 256: receive ring, the server's, but for rung */
 	uint32_t rx_tail;
 	uint32_t rx_geom;
-	uint32_t rung;      /* tokens in the socket (0 to 128): the server adds, the holder of rlock takes */
+	uint32_t rung;      /* tokens in the socket (0 to 128): the server adds, the holder of rlock takes.
+			     * Messages: message-error.c, packet.c */
 	uint32_t rx_notify; /* post work when rx_head gets here or beyond */
 	uint32_t rcvlowat;  /* SO_RCVLOWAT; less than that in the ring is not shown. 0 is 1 */
 	uint32_t oobinline; /* SO_OOBINLINE */

@@ -248,6 +248,15 @@ ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, 
 int message_waiting(int fd, const struct sock *s);
 int message_shutdown(int fd, const struct sock *s, int how);
 int message_switch_over(int fd, const struct sock *s);
+
+/* ---- message-error.c: what became of datagrams that were sent ------------------------------------------------- */
+bool message_has_error(const struct sock *s);
+int message_take_error(int fd, const struct sock *s);
+int message_error_told(int fd, const struct sock *s, int flags);
+void message_forget_error(int fd, const struct sock *s);
+bool message_text_waits(int fd, const struct sock *s);
+void message_expect_error(const struct sock *s);
+
 /* ---- packet.c: rings of packet sockets ---- */
 void packet_ring_made(int fd);
 void packet_settle(void);

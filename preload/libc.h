@@ -79,7 +79,7 @@ sighandler_t bsd_signal(int sig, sighandler_t handler);
 	X(openat64) X(creat) X(creat64) X(__open_2) X(__open64_2) X(__openat_2)           \
 	X(__openat64_2) X(pipe) X(pipe2) X(eventfd) X(epoll_create) X(epoll_create1)      \
 	X(timerfd_create) X(signalfd) X(memfd_create) X(inotify_init) X(inotify_init1)    \
-	X(select) X(pselect) X(epoll_wait) X(epoll_pwait)                                 \
+	X(select) X(pselect) X(epoll_ctl) X(epoll_wait) X(epoll_pwait) X(epoll_pwait2)    \
 	X(fopen) X(fopen64) X(fdopen) X(freopen) X(freopen64) X(fclose) X(opendir)        \
 	X(fdopendir) X(closedir) X(popen) X(pclose) X(system) X(wordexp) X(poll)          \
 	X(tmpfile) X(tmpfile64) X(dprintf) X(vdprintf) X(__dprintf_chk)                   \

@@ -269,7 +269,7 @@ ssize_t message_sendmsg(int fd, const struct sock *s, const struct msghdr *msg, 
 	if (r == 0 && len > ABI_MESSAGE_TEXT && s->rec->family != AF_INET6)
 		r = -EMSGSIZE;
 	if (r == 0)
-		r = sock_take_error(s);
+		r = message_take_error(fd, s);
 	if (r == 0 && __atomic_load_n(&s->rec->flags, __ATOMIC_ACQUIRE) & FLAG_SHUT_WR)
 		r = -EPIPE;
 	if (r == 0)
@@ -375,16 +375,6 @@ static ssize_t headed(const struct abi_message *head, struct msghdr *msg, size_t
 	return (ssize_t)(flags & MSG_TRUNC || len < room ? len : room);
 }
 
-/* An error that was to wake who waits: it is taken, also where a peek found it. */
-static int error_told(int fd, const struct sock *s, int flags)
-{
-	char scrap;
-
-	if (flags & MSG_PEEK)
-		raw(SYS_recvfrom, fd, &scrap, sizeof(scrap), MSG_DONTWAIT, NULL, NULL);
-	return sock_take_error(s);
-}
-
 static ssize_t receive_headed(int fd, const struct sock *s, struct msghdr *msg, size_t room,
 			      int flags)
 {
@@ -416,9 +406,12 @@ static ssize_t receive_headed(int fd, const struct sock *s, struct msghdr *msg, 
 			msg->msg_flags = 0;
 			return unhead(msg, &head, (size_t)n);
 		}
-		if (head.kind == MESSAGE_DATA)
+		if (head.kind == MESSAGE_DATA) {
+			if (__atomic_load_n(&s->rec->rung, __ATOMIC_RELAXED))
+				message_forget_error(fd, s);
 			return headed(&head, msg, (size_t)n, room, whole.msg_flags, flags);
-		r = error_told(fd, s, flags);
+		}
+		r = message_error_told(fd, s, flags);
 		if (r < 0)
 			return r;
 	}
@@ -443,7 +436,7 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 
 		/* Before the sleep: errors are to end it. */
 		__atomic_store_n(&s->rec->accepted, 1, __ATOMIC_SEQ_CST);
-		e = sock_take_error(s);
+		e = message_take_error(fd, s);
 		if (e < 0)
 			return e;
 		n = libc.recv(fd, &first, 1, MSG_PEEK | (flags & MSG_DONTWAIT));
@@ -461,7 +454,7 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 		if (n >= 0 && head.kind == MESSAGE_DATA)
 			return headed(&head, msg, (size_t)n + HEAD, room, bare.msg_flags, flags);
 		if (n >= 0) {
-			e = error_told(fd, s, flags);
+			e = message_error_told(fd, s, flags);
 			if (e < 0)
 				return e;
 			continue;
@@ -473,39 +466,6 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 		if (flags & MSG_DONTWAIT || fd_nonblocking(fd))
 			return -EAGAIN;
 	}
-}
-
-static bool error_is_next(int fd, const struct sock *s)
-{
-	struct abi_message head;
-	struct request r = {.op = OP_MESSAGE_NAME,
-			    .record = s->index,
-			    .generation = s->generation,
-			    .out = &head,
-			    .out_len = HEAD};
-
-	if (sock_is_native(s))
-		/* cppcheck-suppress uninitvar ; ctl_call() fills it */
-		return ctl_call(&r) == 0 && head.kind == MESSAGE_ERROR;
-	return raw(SYS_recvfrom, fd, &head, HEAD, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) ==
-		   (long)HEAD &&
-	       memcmp(head.cookie, s->rec->cookie, sizeof(head.cookie)) == 0 &&
-	       head.kind == MESSAGE_ERROR;
-}
-
-/* What lies there only to wake who waits, when the errors have been told another way. (Somebody who
- * reads at the same time may take it first; then we take what is behind it, as a full queue would.)
- */
-static void forget_errors(int fd, const struct sock *s)
-{
-	char scrap;
-
-	if (lock_take(&s->rec->rlock) < 0)
-		return;
-	while (error_is_next(fd, s) &&
-	       raw(SYS_recvfrom, fd, &scrap, 1, MSG_DONTWAIT, NULL, NULL) >= 0)
-		;
-	lock_drop(&s->rec->rlock);
 }
 
 /* MSG_ERRQUEUE: never waits. */
@@ -533,8 +493,7 @@ static ssize_t receive_error(int fd, const struct sock *s, struct msghdr *msg, s
 	/* Linux: the pending error is the next one's, or none; then nothing is to be read either.
 	 */
 	sock_take_error(s);
-	if (__atomic_load_n(&s->rec->errors, __ATOMIC_ACQUIRE) == 0)
-		forget_errors(fd, s);
+	message_forget_error(fd, s);
 	return headed(&error.head, msg, r.out_len, room, 0, 0);
 }
 
@@ -570,13 +529,13 @@ ssize_t message_recvmsg(int fd, const struct sock *s, struct msghdr *msg, int fl
 /** FIONREAD: the next datagram's text. */
 int message_waiting(int fd, const struct sock *s)
 {
-	int n = 0;
+	long n = raw(SYS_recvfrom, fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT, NULL);
 
-	if (pass_ioctl(fd, FIONREAD, &n) < 0)
-		return -errno;
+	if (n < 0)
+		return n == -EAGAIN ? 0 : (int)n;
 	if (sock_is_native(s))
-		return n;
-	return n > (int)HEAD ? n - (int)HEAD : 0;
+		return (int)n;
+	return n > (long)HEAD ? (int)(n - (long)HEAD) : 0;
 }
 
 /** shutdown(): the server says whether there is a peer; the kernel's queues show it. */

@@ -115,19 +115,6 @@ EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct 
 	return libc.pselect(n, in, out, except, timeout, mask);
 }
 
-EXPORT int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
-{
-	packet_settle();
-	return libc.epoll_wait(fd, events, most, timeout);
-}
-
-EXPORT int epoll_pwait(int fd, struct epoll_event *events, int most, int timeout,
-		       const sigset_t *mask)
-{
-	packet_settle();
-	return libc.epoll_pwait(fd, events, most, timeout, mask);
-}
-
 /* As packet_mmap() of the kernel. */
 static void *map_ring(const struct sock *s, void *where, size_t size, int flags, off_t offset)
 {

@@ -1,19 +1,11 @@
-/* poll() and ppoll(): the kernel's, but for errors of message sockets. The kernel has no way to
- * show one on an AF_UNIX socket that lives on; there is a message that makes it readable, and here
- * is said why. Streams need none of this. Who does not ask for POLLIN hears of an error that is
- * there already, and is not woken by one that comes. */
+/* poll() and ppoll(): the kernel's, but for errors of message sockets (message-error.c). The token
+ * makes such a socket readable, and here is said why. Streams need none of this. Who does not ask
+ * for POLLIN hears of an error that is there already, and is not woken by one that comes. */
 #include "ioth.h"
 
 #include <limits.h>
 
-static bool has_error(const struct sock *s)
-{
-	return __atomic_load_n(&s->rec->errors, __ATOMIC_ACQUIRE) > 0 ||
-	       __atomic_load_n(&s->rec->so_error, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* Before the sleep: in native mode only who says that he knows of errors is woken by one. True: one
- * is there already. */
+/* Before the sleep. True: one is there already. */
 static bool expect_errors(struct pollfd *fds, nfds_t n)
 {
 	bool pending = false;
@@ -24,23 +16,25 @@ static bool expect_errors(struct pollfd *fds, nfds_t n)
 		return false;
 	for (nfds_t i = 0; i < n; i++)
 		if (fdtab_find(fds[i].fd, &s) && sock_is_message(&s)) {
-			if (sock_is_native(&s))
-				__atomic_store_n(&s.rec->accepted, 1, __ATOMIC_SEQ_CST);
-			pending |= has_error(&s);
+			message_expect_error(&s);
+			pending |= message_has_error(&s);
 		}
 	return pending;
 }
 
 static int show_errors(struct pollfd *fds, nfds_t n, int ready)
 {
+	const short in = POLLIN | POLLRDNORM;
 	struct sock s;
 
 	if (ready < 0 || !ioth_attached())
 		return ready;
 	for (nfds_t i = 0; i < n; i++)
-		if (fdtab_find(fds[i].fd, &s) && sock_is_message(&s) && has_error(&s)) {
+		if (fdtab_find(fds[i].fd, &s) && sock_is_message(&s) && message_has_error(&s)) {
 			ready += fds[i].revents == 0;
 			fds[i].revents |= POLLERR;
+			if (fds[i].revents & in && !message_text_waits(fds[i].fd, &s))
+				fds[i].revents &= (short)~in;
 		}
 	return ready;
 }

@@ -78,7 +78,7 @@ static int give_int(int value, void *val, socklen_t *len)
 }
 
 /* Reading it clears it, so only when the caller can take it. */
-static int give_error(const struct sock *s, void *val, socklen_t *len)
+static int give_error(int fd, const struct sock *s, void *val, socklen_t *len)
 {
 	int n = room_for(len);
 
@@ -86,7 +86,8 @@ static int give_error(const struct sock *s, void *val, socklen_t *len)
 		return n;
 	if (unwritable(val, n < (int)sizeof(int) ? (size_t)n : sizeof(int)))
 		return -EFAULT;
-	return give_int(-sock_take_error(s), val, len);
+	n = sock_is_message(s) ? message_take_error(fd, s) : sock_take_error(s);
+	return give_int(-n, val, len);
 }
 
 /* PACKET_HDRLEN: the version that is asked for lies where the answer goes. */
@@ -194,7 +195,7 @@ static int sock_getsockopt(int fd, const struct sock *s, int level, int name, vo
 		return give_int(__atomic_load_n(&rec->state, __ATOMIC_ACQUIRE) == RECORD_LISTENING,
 				val, len);
 	case SO_ERROR:
-		return give_error(s, val, len);
+		return give_error(fd, s, val, len);
 	case SO_PEERCRED:
 		return give(&nobody, sizeof(nobody), val, len);
 	case SO_PEERSEC:

@@ -341,6 +341,78 @@ CASE("registered before connect(), refused: EPOLLIN EPOLLOUT EPOLLERR EPOLLHUP E
 	must(close(holder));
 }
 
+static int refused_udp(void)
+{
+	struct sockaddr_in where = here(0);
+	int fd = must(socket(AF_INET, SOCK_DGRAM, 0)),
+	    holder = must(socket(AF_INET, SOCK_DGRAM, 0));
+
+	must(bind_to(holder, &where));
+	where = local_name(holder);
+	must(close(holder));
+	sleep_ms(20);
+	must(connect_to(fd, &where));
+	return fd;
+}
+
+CASE("UDP refused, level: EPOLLERR without EPOLLIN again and again, until it is told")
+{
+	int fd = refused_udp();
+	int ep = watching(fd, EPOLLIN);
+
+	for (int i = 0; i < 2; i++) {
+		equal(next_event(ep, fd, 0), 0);
+		equal(send(fd, "x", 1, 0), 1);
+		for (int j = 0; j < 3; j++)
+			equal(next_event(ep, fd, LONG_MS), EPOLLERR);
+		equal(take_error(fd), ECONNREFUSED);
+		equal(next_event(ep, fd, QUIET_MS), 0);
+	}
+	must(close(ep));
+	must(close(fd));
+}
+
+CASE("UDP refused, edge: EPOLLERR and EPOLLOUT once; registered late: at once")
+{
+	int fd = refused_udp();
+	int ep = watching(fd, EPOLLIN | EPOLLOUT | EPOLLET), late;
+
+	equal(next_event(ep, fd, 0), EPOLLOUT);
+	for (int i = 0; i < 2; i++) {
+		uint32_t seen = 0;
+
+		equal(send(fd, "x", 1, 0), 1);
+		/* The datagram taken up is an edge, too. */
+		for (int j = 0; j < 3 && !(seen & EPOLLERR); j++)
+			seen = next_event(ep, fd, LONG_MS);
+		equal(seen, EPOLLERR | EPOLLOUT);
+		equal(next_event(ep, fd, QUIET_MS), 0);
+		late = watching(fd, EPOLLIN);
+		equal(next_event(late, fd, 0), EPOLLERR);
+		must(control(late, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT));
+		equal(next_event(late, fd, 0), EPOLLERR);
+		equal(next_event(late, fd, 0), 0);
+		must(close(late));
+		equal(take_error(fd), ECONNREFUSED);
+	}
+	must(close(ep));
+	must(close(fd));
+}
+
+CASE("UDP refused: EPOLLIN or EPOLLERR wakes who waits, and SO_ERROR tells it")
+{
+	int fd = refused_udp();
+	int ep = watching(fd, EPOLLIN);
+
+	for (int i = 0; i < 3; i++) {
+		equal(send(fd, "x", 1, 0), 1);
+		check(next_event(ep, fd, LONG_MS) & (EPOLLIN | EPOLLERR));
+		equal(take_error(fd), ECONNREFUSED);
+	}
+	must(close(ep));
+	must(close(fd));
+}
+
 CASE("registered before a blocking connect(): text as usual")
 {
 	struct sockaddr_in where;

@@ -102,6 +102,29 @@ CASE("a non-blocking connect(): writable when connected; refused: readable and w
 	must(close(holder));
 }
 
+CASE("UDP refused: readable and writable, not exceptional")
+{
+	struct sockaddr_in where = here(0);
+	int fd = must(socket(AF_INET, SOCK_DGRAM, 0)),
+	    holder = must(socket(AF_INET, SOCK_DGRAM, 0));
+	struct timeval long_time = {.tv_sec = 5};
+	struct sets s = of(fd);
+
+	must(bind_to(holder, &where));
+	where = local_name(holder);
+	must(close(holder));
+	sleep_ms(20);
+	must(connect_to(fd, &where));
+	equal(send(fd, "x", 1, 0), 1);
+	equal(select(fd + 1, &s.r, NULL, &s.x, &long_time), 1);
+	check(FD_ISSET(fd, &s.r));
+	equal(select_now(fd, &s), 2);
+	check(FD_ISSET(fd, &s.r) && FD_ISSET(fd, &s.w));
+	equal(take_error(fd), ECONNREFUSED);
+	equal(select_now(fd, &s), 1);
+	must(close(fd));
+}
+
 CASE("a reset connection: readable and writable, not exceptional")
 {
 	struct pair p = tcp_pair();

@@ -193,6 +193,108 @@ CASE("ECONNREFUSED is told to a connected sender, once")
 	close(x);
 }
 
+/* A socket whose peer's port nobody has. */
+static int udp_to_nobody(void)
+{
+	struct sockaddr_in b;
+	int x = udp(), y = udp_bound(&b);
+
+	close(y);
+	sleep_ms(20);
+	must(connect_to(x, &b));
+	return x;
+}
+
+CASE("ECONNREFUSED: POLLERR and POLLOUT, no POLLIN, until it is told")
+{
+	int x = udp_to_nobody();
+	char c;
+
+	for (int i = 0; i < 3; i++) {
+		equal(mask_now(x), POLLOUT);
+		equal(send(x, "x", 1, 0), 1);
+		equal(poll_mask(x, POLLIN, 2000), POLLERR);
+		equal(mask_now(x), POLLERR | POLLOUT);
+		equal(poll_mask(x, 0, 0), POLLERR);
+		if (i == 0)
+			equal(take_error(x), ECONNREFUSED);
+		else if (i == 1)
+			fails(recv(x, &c, 1, 0), ECONNREFUSED);
+		else
+			fails(send(x, "x", 1, 0), ECONNREFUSED);
+	}
+	equal(mask_now(x), POLLOUT);
+	close(x);
+}
+
+CASE("ECONNREFUSED with text waiting: POLLERR and POLLIN, and the text stays")
+{
+	struct sockaddr_in a, b;
+	int x = udp_bound(&a), y = udp_bound(&b), n;
+	char buf[8];
+
+	must(connect_to(x, &b));
+	to(y, "one", &a);
+	to(y, "three", &a);
+	wait_for(x, POLLIN);
+	close(y);
+	sleep_ms(20);
+	equal(send(x, "x", 1, 0), 1);
+	sleep_ms(50);
+	equal(mask_now(x), POLLERR | POLLIN | POLLOUT);
+	equal(take_error(x), ECONNREFUSED);
+	equal(mask_now(x), POLLIN | POLLOUT);
+	must(ioctl(x, FIONREAD, &n));
+	equal(n, 3);
+	equal(recv(x, buf, sizeof(buf), 0), 3);
+	wait_for(x, POLLIN);
+	equal(recv(x, buf, sizeof(buf), 0), 5);
+	equal(mask_now(x), POLLOUT);
+	equal(send(x, "x", 1, 0), 1);
+	equal(poll_mask(x, POLLIN, 2000), POLLERR);
+	close(x);
+}
+
+CASE("1,000 datagrams refused, none of the errors taken: what comes then is received")
+{
+	struct sockaddr_in a, b;
+	int x = udp_bound(&a), y = udp_bound(&b);
+	char buf[8];
+
+	must(connect_to(x, &b));
+	close(y);
+	sleep_ms(20);
+	for (int i = 0; i < 1000; i++)
+		send(x, "x", 1, 0);
+	sleep_ms(50);
+	y = udp();
+	set_int(y, SOL_SOCKET, SO_REUSEADDR, 1);
+	must(bind_to(y, &b));
+	to(y, "here", &a);
+	sleep_ms(50);
+	take_error(x);
+	equal(recv(x, buf, sizeof(buf), 0), 4);
+	equal(mask_now(x), POLLOUT);
+	close(x);
+	close(y);
+}
+
+CASE("ECONNREFUSED wakes who waits in poll(), and SO_ERROR tells it")
+{
+	int x = udp_to_nobody();
+
+	for (int i = 0; i < 3; i++) {
+		double begun = now_ms();
+
+		equal(send(x, "x", 1, 0), 1);
+		equal(poll(&(struct pollfd){.fd = x, .events = POLLIN}, 1, 5000), 1);
+		check(now_ms() - begun < 2000);
+		equal(take_error(x), ECONNREFUSED);
+		equal(mask_now(x), POLLOUT);
+	}
+	close(x);
+}
+
 CASE("bad destinations fail at once")
 {
 	int x = udp();

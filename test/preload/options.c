@@ -76,6 +76,12 @@ bool ring_at_mark(const struct sock *s)
 	return s->rec->urgent != MARK_NONE;
 }
 
+int message_take_error(int fd, const struct sock *s)
+{
+	(void)fd;
+	return sock_take_error(s);
+}
+
 int message_waiting(int fd, const struct sock *s)
 {
 	(void)fd, (void)s;

@@ -47,8 +47,7 @@ export function deliver(
 function pass(m: MessageSocket, address: number, bytes: Uint8Array, total: number): boolean {
   if (m.fd < 0 || m.held) return false
   if (!m.native) return libc.send(m.fd, address, total, QUIET) !== -EAGAIN
-  // To who has the shim an error is an empty message; to others it would be an empty datagram.
-  if (kindOf(bytes) !== MESSAGE_DATA && m.peek(RECORD.accepted) === 0) return true
+  if (kindOf(bytes) !== MESSAGE_DATA && !mayWake(m)) return true
   if (m.inFlight !== undefined && libc.outQueue(m.fd) > 0) return false
   m.inFlight = bytes.slice(0, MESSAGE_SIZE)
   const r = libc.send(m.fd, address + MESSAGE_SIZE, total - MESSAGE_SIZE, QUIET)
@@ -57,6 +56,15 @@ function pass(m: MessageSocket, address: number, bytes: Uint8Array, total: numbe
 }
 
 const kindOf = (bytes: Uint8Array) => bytes[MESSAGE.kind]
+
+/**
+ * Natively an error is an empty message, which the shim and the supervisor tell from a datagram, and a plain read does
+ * not. On Linux who has a peer is told of an error by any call, so there it is better than nothing; others are told if
+ * they ask. One that was queued may have been told meanwhile.
+ */
+const mayWake = (m: MessageSocket) => hasError(m) && (m.connected || m.peek(RECORD.accepted) !== 0)
+
+export const hasError = (m: MessageSocket) => m.errors.length > 0 || m.peek(RECORD.so_error) !== 0
 
 /** The program has read something, or can read now: what waits goes on. */
 export function flush(ground: Ground, m: MessageSocket): void {
@@ -74,18 +82,31 @@ export function flush(ground: Ground, m: MessageSocket): void {
 
 /** A process that held a lock of the socket's has died: it may have been taking a packet ring's token, or going native. */
 export function lockBroken(ground: Ground, m: MessageSocket): void {
-  m.share(RECORD.rung, m.fd >= 0 && libc.outQueue(m.fd) > 0 ? 1 : 0)
+  const hasToken = m.peek(RECORD.ring_size) !== 0 && m.fd >= 0 && libc.outQueue(m.fd) > 0
+  m.share(RECORD.rung, Number(hasToken))
   m.held = false
   flush(ground, m)
 }
 
 /** An asynchronous error: send(2), recv(2) and SO_ERROR tell it, and poll(2) wakes. */
 export function deliverError(ground: Ground, m: MessageSocket, errno: number): void {
-  const { outbound } = ground.messages
   m.share(RECORD.so_error, errno)
   m.forgetChecks()
+  wake(ground, m)
+}
+
+/** The message that makes the program's socket readable, unless one lies there. */
+export function wake(ground: Ground, m: MessageSocket): void {
+  const { outbound } = ground.messages
+  if (m.native ? isToldNatively(m) : m.swap(RECORD.rung, 1) !== 0) return
   outbound.begin(MESSAGE_ERROR)
-  deliver(ground, m, outbound.bytes, 0, 0)
+  if (!deliver(ground, m, outbound.bytes, 0, 0) && !m.native) m.share(RECORD.rung, 0)
+}
+
+function isToldNatively(m: MessageSocket): boolean {
+  if (m.queue.some(message => kindOf(message) === MESSAGE_ERROR)) return true
+  const { inFlight } = m
+  return inFlight !== undefined && kindOf(inFlight) === MESSAGE_ERROR && libc.outQueue(m.fd) > 0
 }
 
 /** For recvmsg(2) with MSG_ERRQUEUE: a head as that shows it, and what is quoted. */

@@ -2,13 +2,13 @@
 // it (ip(7), IP_RECVERR). The name is where the datagram was sent, the offender who said that it did not arrive.
 import { EMSGSIZE } from '../../base/errno.ts'
 import { AF_INET, AF_INET6 } from '../../ffi/libc.ts'
-import { MESSAGE_DATA, MESSAGE_ERROR, MESSAGE_SIZE } from '../../shm/layout.ts'
+import { MESSAGE_DATA, MESSAGE_SIZE } from '../../shm/layout.ts'
 import type { Unreachable } from '../../stack/stack.ts'
 import { type Address, ANY_V4, ANY_V6 } from '../../wire/address.ts'
 import { IPPROTO_IP, IPPROTO_IPV6 } from '../option-table.ts'
 import type { Ground } from '../ground.ts'
 import { writeErrorControl } from './ancillary.ts'
-import { deliver, deliverError, queueError } from './deliver.ts'
+import { deliverError, queueError, wake } from './deliver.ts'
 import { MSG_ERRQUEUE } from './flags.ts'
 import { RECVERR, RECVERR6 } from './ip-options.ts'
 import type { MessageSocket } from './message-socket.ts'
@@ -63,8 +63,7 @@ export function reportTooBig(ground: Ground, m: MessageSocket, to: Address, port
     typeof path === 'number' ? 0 : path.mtu,
   )
   queueError(m, outbound.bytes.slice(0, MESSAGE_SIZE))
-  outbound.begin(MESSAGE_ERROR)
-  deliver(ground, m, outbound.bytes, 0, 0)
+  wake(ground, m)
 }
 
 /** Name and struct sock_extended_err. Where in outbound.bytes the offender's name comes, which is zeros. */

@@ -108,6 +108,8 @@ export function recoverMessages(ground: Ground): void {
     if (typeof kind === 'number') throw new Error(`record ${index} is of no kind`)
     m.recall()
     recoverFilter(ground, m)
+    // What was to wake somebody may have been in a queue here.
+    if (m.peek(RECORD.ring_size) === 0) m.share(RECORD.rung, 0)
     m.recovering = true
     ground.messages.sockets[index] = m
     m.kind = kind(ground, m)

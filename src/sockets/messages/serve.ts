@@ -6,7 +6,7 @@ import { getFilterOption, setFilterOption } from '../filters.ts'
 import type { Ground } from '../ground.ts'
 import { SOL_SOCKET } from '../option-table.ts'
 import { AF_UNSPEC } from '../sockaddr.ts'
-import { flush, takeError } from './deliver.ts'
+import { flush, hasError, takeError, wake } from './deliver.ts'
 import { Inbound } from './inbound.ts'
 import type { MessageSocket } from './message-socket.ts'
 import { goBare } from './open.ts'
@@ -50,6 +50,7 @@ export function serveMessageCall(ground: Ground, m: MessageSocket, call: Call): 
       m.held = false
       goBare(m)
       flush(ground, m)
+      if (hasError(m)) wake(ground, m)
       return 0
     case A.OP_OUTQ:
       call.arg[0] = 0
