@@ -11,10 +11,15 @@
 
 #define CALL_DATA_MAX ((int)sizeof(((struct call *)0)->data))
 
+#define OPT_FLOWLABEL_MGR 32 /* linux/in6.h, which does not go with netinet/in.h */
+
 /* Younger than some kernel headers. */
 #define OPT_PASSPIDFD  76
 #define OPT_PEERPIDFD  77
 #define OPT_PASSRIGHTS 83
+
+/* Whether a value that cannot be read matters is the server's to say. */
+enum { VALUE_READABLE = 0, VALUE_UNREADABLE = 1, VALUE_NULL = 2 };
 
 /* Both layouts of struct timeval that a 64-bit kernel knows, and numbers that identify the file. */
 static bool kept_by_kernel(int name)
@@ -90,14 +95,19 @@ static int give_error(int fd, const struct sock *s, void *val, socklen_t *len)
 	return give_int(-n, val, len);
 }
 
-/* PACKET_HDRLEN: the version that is asked for lies where the answer goes. */
-static int version_in(const void *val, socklen_t len)
+/* What exactly is asked for lies where the answer goes. */
+static bool asks_by_value(int level, int name)
 {
-	int version = -1;
-
-	if (len >= sizeof(version) && !unreadable(val, sizeof(version)))
-		memcpy(&version, val, sizeof(version));
-	return version;
+	switch (level) {
+	case SOL_PACKET:
+		return name == PACKET_HDRLEN;
+	case IPPROTO_IP:
+		return name == IP_MSFILTER || name == MCAST_MSFILTER;
+	case IPPROTO_IPV6:
+		return name == MCAST_MSFILTER || name == OPT_FLOWLABEL_MGR;
+	default:
+		return false;
+	}
 }
 
 /* A negative length is the server's to refuse: it is a matter of the level. */
@@ -117,8 +127,13 @@ static int ask_server(const struct sock *s, int level, int name, void *val, sock
 	if (unwritable(len, sizeof(*len)))
 		return -EFAULT;
 	r.arg[2] = (int)*len;
-	if (level == SOL_PACKET && name == PACKET_HDRLEN)
-		r.arg[3] = version_in(val, *len);
+	if (asks_by_value(level, name)) {
+		socklen_t asked = *len < CALL_DATA_MAX ? *len : CALL_DATA_MAX;
+
+		r.arg[3] = unreadable(val, asked) ? VALUE_UNREADABLE : VALUE_READABLE;
+		r.in = val;
+		r.in_len = r.arg[3] == VALUE_READABLE ? asked : 0;
+	}
 	n = ctl_call(&r);
 	if (n < 0)
 		return n;
@@ -221,9 +236,6 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t
 
 /* ---- setsockopt ---- */
 
-/* Whether a value that cannot be read matters is the server's to say. */
-enum { VALUE_READABLE = 0, VALUE_UNREADABLE = 1, VALUE_NULL = 2 };
-
 static int tell_server(const struct sock *s, int level, int name, const void *val, socklen_t len)
 {
 	socklen_t n = len < CALL_DATA_MAX ? len : CALL_DATA_MAX;
@@ -276,14 +288,14 @@ static int attach_filter(const struct sock *s, const void *val, socklen_t len)
 	return 0;
 }
 
-/* SO_ATTACH_BPF: the program is the kernel's; the server knows of its descriptor whether it is one.
- */
-static int attach_extended(const struct sock *s, const void *val, socklen_t len)
+/* SO_ATTACH_BPF and its kin of SO_REUSEPORT: the program is the kernel's; the server is told of its
+ * descriptor whether it is one. */
+static int attach_extended(const struct sock *s, int name, const void *val, socklen_t len)
 {
 	struct request r = {.op = OP_SETSOCKOPT,
 			    .record = s->index,
 			    .generation = s->generation,
-			    .arg = {SOL_SOCKET, SO_ATTACH_BPF},
+			    .arg = {SOL_SOCKET, name},
 			    .in = val,
 			    .in_len = len < CALL_DATA_MAX ? len : CALL_DATA_MAX};
 	static const char program[] = "anon_inode:bpf-prog";
@@ -322,7 +334,8 @@ static int sock_setsockopt(int fd, const struct sock *s, int level, int name, co
 	case SO_ATTACH_FILTER:
 		return attach_filter(s, val, len);
 	case SO_ATTACH_BPF:
-		return attach_extended(s, val, len);
+	case SO_ATTACH_REUSEPORT_EBPF:
+		return attach_extended(s, name, val, len);
 	case SO_TYPE:
 	case SO_DOMAIN:
 	case SO_PROTOCOL:

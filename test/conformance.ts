@@ -97,12 +97,13 @@ for (const name of chosenLegs)
  * On Linux they need a network of their own, where nobody else hears them or has the port that they take at a second
  * address, and the rights to it.
  */
-const OWN_NETWORK = new Set(['bind', 'inet6', 'listen', 'netlink', 'packet', 'raw'])
+const OWN_NETWORK = new Set(['bind', 'inet6', 'listen', 'netlink', 'optsweep', 'packet', 'raw'])
 const inOwnNetwork = (command: string, program: string) => [
-  '-rn',
+  // As root it is the host's root, whom Linux grants what it grants nobody else.
+  process.geteuid?.() === 0 ? '-n' : '-rn',
   'sh',
   '-c',
-  `ip link set lo up && ${program === 'packet' ? ETHERNET : ''} ` +
+  `ip link set lo up && ${['optsweep', 'packet'].includes(program) ? ETHERNET : ''} ` +
     'echo 0 0 >/proc/sys/net/ipv4/ping_group_range && exec "$0"',
   command,
 ]

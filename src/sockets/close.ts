@@ -15,7 +15,7 @@ import {
 } from '../shm/layout.ts'
 import { releasePort } from './bind.ts'
 import type { Ground } from './ground.ts'
-import { OPT_LINGER } from './option-table.ts'
+import { LINGER } from './common-options.ts'
 import { answerWaiters, endDead, showDead, showEnd, showRoom } from './readiness.ts'
 import { dropReceiveRing, dropSendRing } from './rings.ts'
 import type { Stream } from './stream.ts'
@@ -156,7 +156,7 @@ export function programGone(ground: Ground, s: Stream): void {
   s.tx.freeze()
   const taken = s.has(T.OWN_NAME) || s.peek(RECORD.state) === RECORD_CONNECTED
   const unread = s.rx.used > 0 || s.has(T.UNREAD) || !taken
-  if (s.options[OPT_LINGER] === LINGER_ABORT || unread || s.tx.corrupt) {
+  if (s.options[LINGER] === LINGER_ABORT || unread || s.tx.corrupt) {
     part(ground, s)
     tcp.abort(tcb, ground.now)
     return release(ground, s)

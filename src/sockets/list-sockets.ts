@@ -7,7 +7,7 @@ import { TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, type SocketView } from '../view
 import { ANY_V4, ANY_V6, type Address } from '../wire/address.ts'
 import type { Ground } from './ground.ts'
 import type { MessageSocket } from './messages/message-socket.ts'
-import { OPT_RCVBUF, OPT_SNDBUF, OPT_V6ONLY } from './option-table.ts'
+import { OPT_RCVBUF, OPT_SNDBUF, OPT_V6ONLY } from './option-rules.ts'
 import { type Inodes, unixInodes } from './unix-inodes.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'

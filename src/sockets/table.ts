@@ -2,7 +2,7 @@
 // row of 32-bit words per record. A new thread finds every socket here as the old one left it.
 import { ABI_RECORDS } from '../shm/layout.ts'
 
-export const ROW_WORDS = 181
+export const ROW_WORDS = 224
 /** What does not fit a row and few sockets have: groups joined. Behind the rows; untouched, it costs nothing. */
 export const NOTE_WORDS = 1024
 const NOTES = ABI_RECORDS * ROW_WORDS

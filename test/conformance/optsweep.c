@@ -9,6 +9,24 @@
 
 static void *unmapped, *readonly;
 
+/* What is swept. */
+struct kind {
+	const char *name;
+	int family;
+	int type;
+	int protocol;
+	int level; /* its own; of another's one option is asked */
+};
+
+static const struct kind stream4 = {"v4", AF_INET, SOCK_STREAM, 0, IPPROTO_TCP};
+static const struct kind stream6 = {"v6", AF_INET6, SOCK_STREAM, 0, IPPROTO_TCP};
+static const struct kind datagram4 = {"udp", AF_INET, SOCK_DGRAM, 0, IPPROTO_UDP};
+static const struct kind datagram6 = {"udp6", AF_INET6, SOCK_DGRAM, 0, IPPROTO_UDP};
+static const struct kind raw4 = {"raw", AF_INET, SOCK_RAW, IPPROTO_ICMP, SOL_RAW};
+static const struct kind raw6 = {"raw6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, SOL_RAW};
+static const struct kind ping4 = {"ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP, IPPROTO_IP};
+static const struct kind ping6 = {"ping6", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, IPPROTO_IPV6};
+
 /* Content that no two runs share. */
 static bool varies(int level, int name)
 {
@@ -29,64 +47,76 @@ static bool varies(int level, int name)
 	if (level == IPPROTO_IP)
 		return name == IP_MTU || name == 52 /* IP_PROTOCOL: the port */;
 	if (level == IPPROTO_IPV6)
-		return name == IPV6_MTU || name == 59 /* IPV6_PATHMTU */;
+		return name == IPV6_MTU || name == 61 /* IPV6_PATHMTU */;
 	return false;
 }
 
-/* Left out, level by level: what is the host's (filters, netfilter, TCP_REPAIR with its rights),
- * what only datagrams have a use for (groups, ancillary data set for all packets), what the headers
- * of packets would carry (options, extension headers), and what is younger than Linux 6.12. */
-static bool left_out(int level, int name)
-{
-	static const int left[][3] = {
-	    {SOL_SOCKET, SO_ATTACH_FILTER, SO_DETACH_FILTER},
-	    {SOL_SOCKET, SO_LOCK_FILTER, SO_LOCK_FILTER},
-	    {SOL_SOCKET, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF},
-	    {SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, SO_DETACH_REUSEPORT_BPF},
-	    {SOL_SOCKET, SO_ZEROCOPY, SO_ZEROCOPY}, /* text is copied: README */
-	    {SOL_SOCKET, 78, 84},
-	    {SOL_SOCKET, SO_RESERVE_MEM, SO_RESERVE_MEM}, /* as the control groups say */
-	    {IPPROTO_TCP, TCP_CONGESTION, TCP_MD5SIG},
-	    {IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OPTIONS},
-	    {IPPROTO_TCP, TCP_TIMESTAMP, TCP_TIMESTAMP},
-	    {IPPROTO_TCP, TCP_CC_INFO, TCP_CC_INFO},
-	    {IPPROTO_TCP, TCP_REPAIR_WINDOW, TCP_REPAIR_WINDOW},
-	    {IPPROTO_TCP, TCP_MD5SIG_EXT, TCP_FASTOPEN_KEY},
-	    {IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, TCP_ZEROCOPY_RECEIVE},
-	    {IPPROTO_TCP, 38, 42},
-	    {IPPROTO_TCP, 44, 127},
-	    {IPPROTO_IP, IP_OPTIONS, IP_OPTIONS},
-	    {IPPROTO_IP, IP_IPSEC_POLICY, IP_XFRM_POLICY},
-	    {IPPROTO_IP, IP_ADD_MEMBERSHIP, IP_MSFILTER},
-	    {IPPROTO_IP, MCAST_JOIN_GROUP, MCAST_MSFILTER},
-	    {IPPROTO_IP, 64, 127},
-	    {IPPROTO_IPV6, IPV6_2292PKTOPTIONS, IPV6_2292PKTOPTIONS},
-	    {IPPROTO_IPV6, IPV6_NEXTHOP, IPV6_NEXTHOP},
-	    {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, IPV6_ROUTER_ALERT},
-	    {IPPROTO_IPV6, IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST},
-	    {IPPROTO_IPV6, 32, 48},
-	    {IPPROTO_IPV6, IPV6_PKTINFO, IPV6_PKTINFO},
-	    {IPPROTO_IPV6, IPV6_HOPLIMIT, IPV6_HOPLIMIT},
-	    {IPPROTO_IPV6, IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS},
-	    {IPPROTO_IPV6, IPV6_RTHDR, IPV6_RTHDR},
-	    {IPPROTO_IPV6, IPV6_DSTOPTS, IPV6_DSTOPTS},
-	    {IPPROTO_IPV6, IPV6_PATHMTU, IPV6_PATHMTU},
-	    {IPPROTO_IPV6, 61, 61}, /* IPV6_PATHMTU */
-	    {IPPROTO_IPV6, 64, 65},
-	    {IPPROTO_IPV6, 68, 69},
-	    {IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, IPV6_ADDR_PREFERENCES},
-	    {IPPROTO_IPV6, 80, 127},
-	};
+struct range {
+	int level, first, last;
+};
 
-	for (size_t i = 0; i < sizeof(left) / sizeof(*left); i++)
-		if (level == left[i][0] && name >= left[i][1] && name <= left[i][2])
+/* The host's (filters, netfilter, TCP_REPAIR with its rights), what is younger than Linux 6.12, and
+ * what this stack has not: README. */
+static const struct range never[] = {
+    {SOL_SOCKET, SO_ATTACH_FILTER, SO_DETACH_FILTER},
+    {SOL_SOCKET, SO_PEEK_OFF, SO_PEEK_OFF},
+    {SOL_SOCKET, SO_LOCK_FILTER, SO_LOCK_FILTER},
+    {SOL_SOCKET, SO_ATTACH_BPF, SO_ATTACH_BPF},
+    {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, SO_ATTACH_REUSEPORT_EBPF}, /* by number */
+    {SOL_SOCKET, SO_ZEROCOPY, SO_ZEROCOPY},
+    {SOL_SOCKET, 78, 84},
+    {SOL_SOCKET, SO_RESERVE_MEM, SO_RESERVE_MEM}, /* as the control groups say */
+    {IPPROTO_TCP, TCP_CONGESTION, TCP_MD5SIG},
+    {IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OPTIONS},
+    {IPPROTO_TCP, TCP_TIMESTAMP, TCP_TIMESTAMP},
+    {IPPROTO_TCP, TCP_CC_INFO, TCP_CC_INFO},
+    {IPPROTO_TCP, TCP_REPAIR_WINDOW, TCP_REPAIR_WINDOW},
+    {IPPROTO_TCP, TCP_MD5SIG_EXT, TCP_FASTOPEN_KEY},
+    {IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, TCP_ZEROCOPY_RECEIVE},
+    {IPPROTO_TCP, 38, 42},
+    {IPPROTO_TCP, 44, 127},
+    {IPPROTO_IP, 64, 127},
+    {IPPROTO_IPV6, IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS},
+    {IPPROTO_IPV6, IPV6_DSTOPTS, IPV6_DSTOPTS},
+    {IPPROTO_IPV6, 64, 65},
+    {IPPROTO_IPV6, 68, 69},
+    {IPPROTO_IPV6, 80, 127},
+};
+
+/* Groups, which streams have not. */
+static const struct range groups[] = {
+    {IPPROTO_IP, IP_ADD_MEMBERSHIP, MCAST_MSFILTER},
+    {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP},
+    {IPPROTO_IPV6, MCAST_JOIN_GROUP, MCAST_MSFILTER},
+};
+
+static bool in(const struct range *ranges, size_t n, int level, int name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (level == ranges[i].level && name >= ranges[i].first && name <= ranges[i].last)
 			return true;
 	return false;
+}
+
+static bool left_out(const struct kind *kind, int level, int name)
+{
+	return in(never, sizeof(never) / sizeof(*never), level, name) ||
+	       (kind->type == SOCK_STREAM &&
+		in(groups, sizeof(groups) / sizeof(*groups), level, name));
+}
+
+static bool is_own(const struct kind *kind, int level)
+{
+	return level == SOL_SOCKET || level == kind->level ||
+	       (level == IPPROTO_IP && kind != &raw6) ||
+	       (level == IPPROTO_IPV6 && kind->family == AF_INET6);
 }
 
 struct text {
 	char line[1000];
 	size_t n;
+	bool own;     /* the socket has the level */
+	bool changed; /* setsockopt() said yes */
 };
 
 __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char *format, ...)
@@ -140,14 +170,19 @@ static const char *gets(struct text *t, int fd, int level, int name)
 	get_badly(t, fd, level, name, unmapped, &len);
 	len = 64;
 	get_badly(t, fd, level, name, readonly, &len);
-	get_badly(t, fd, level, name, t + 1, NULL);
-	get_badly(t, fd, level, name, t + 1, unmapped);
+	if (t->own) {
+		get_badly(t, fd, level, name, t + 1, NULL);
+		get_badly(t, fd, level, name, t + 1, unmapped);
+	}
 	return t->line;
 }
 
 static void set(struct text *t, int fd, int level, int name, const void *value, socklen_t len)
 {
-	add(t, " %d", setsockopt(fd, level, name, value, len) < 0 ? -errno : 0);
+	int r = setsockopt(fd, level, name, value, len);
+
+	add(t, " %d", r < 0 ? -errno : 0);
+	t->changed = t->changed || r == 0;
 }
 
 static const char *sets(struct text *t, int fd, int level, int name)
@@ -187,33 +222,37 @@ static struct sockaddr_in6 loopback6(void)
 	return (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 }
 
-static int bound(int family)
+static int bound(const struct kind *kind)
 {
 	struct sockaddr_in6 v6 = loopback6();
 	struct sockaddr_in v4 = here(0);
-	int fd = must(socket(family, SOCK_STREAM, 0));
+	int fd = must(socket(kind->family, kind->type, kind->protocol));
 
-	must(family == AF_INET ? bind(fd, SA(&v4), sizeof(v4)) : bind(fd, SA(&v6), sizeof(v6)));
+	must(kind->family == AF_INET ? bind(fd, SA(&v4), sizeof(v4))
+				     : bind(fd, SA(&v6), sizeof(v6)));
 	return fd;
 }
 
-static struct subject subject(int family, int state)
+static struct subject subject(const struct kind *kind, int state)
 {
 	struct subject s = {.others = {-1, -1}};
 	struct sockaddr_storage where;
 	socklen_t len = sizeof(where);
 
 	if (state == 0)
-		s.fd = must(socket(family, SOCK_STREAM, 0));
+		s.fd = must(socket(kind->family, kind->type, kind->protocol));
 	else
-		s.fd = bound(family);
+		s.fd = bound(kind);
 	if (state == 2)
 		must(listen(s.fd, 1));
 	if (state == 3) {
-		s.others[0] = bound(family);
-		must(listen(s.others[0], 1));
+		s.others[0] = bound(kind);
+		if (kind->type == SOCK_STREAM)
+			must(listen(s.others[0], 1));
 		must(getsockname(s.others[0], SA(&where), &len));
 		must(connect(s.fd, SA(&where), len));
+	}
+	if (state == 3 && kind->type == SOCK_STREAM) {
 		s.others[1] = must(accept(s.others[0], NULL, NULL));
 		reset_on_close(s.others[1]);
 	}
@@ -229,28 +268,37 @@ static void drop(struct subject s)
 }
 
 static const char *const states[] = {"fresh", "bound", "listening", "connected"};
-static const int levels[] = {SOL_SOCKET, IPPROTO_IP, IPPROTO_TCP, IPPROTO_IPV6};
+static const int levels[] = {SOL_SOCKET,   IPPROTO_IP,	IPPROTO_TCP,
+			     IPPROTO_IPV6, IPPROTO_UDP, SOL_RAW};
 
-/* All that is the answer for numbers that do not exist is told once. */
-static void sweep(int family, int state, const char *what,
-		  const char *(*ask)(struct text *t, int fd, int level, int name), bool renew)
+static void sweep_state(const struct kind *kind, int state, const char *what,
+			const char *(*ask)(struct text *t, int fd, int level, int name))
 {
 	static struct text t;
-	struct subject s = subject(family, state);
+	struct subject s = subject(kind, state);
 
 	for (size_t l = 0; l < sizeof(levels) / sizeof(*levels); l++)
-		for (int name = 0; name < OPTIONS; name++) {
-			if (left_out(levels[l], name))
+		for (int name = is_own(kind, levels[l]) ? 0 : OPTIONS - 1; name < OPTIONS; name++) {
+			if (left_out(kind, levels[l], name) && is_own(kind, levels[l]))
 				continue;
-			tap_print("# same: v%d %s %s %d.%d%s", family == AF_INET ? 4 : 6,
-				  states[state], what, levels[l], name,
-				  ask(&t, s.fd, levels[l], name));
-			if (renew) {
+			t.own = is_own(kind, levels[l]) && levels[l] != SOL_RAW;
+			t.changed = false;
+			tap_print("# same: %s %s %s %d.%d%s", kind->name, states[state], what,
+				  levels[l], name, ask(&t, s.fd, levels[l], name));
+			if (t.changed) {
 				drop(s);
-				s = subject(family, state);
+				s = subject(kind, state);
 			}
 		}
 	drop(s);
+}
+
+static void sweep(const struct kind *kind, const char *what,
+		  const char *(*ask)(struct text *t, int fd, int level, int name))
+{
+	for (int state = 0; state < 4; state++)
+		if (state == 0 || state == 3 || kind->type == SOCK_STREAM)
+			sweep_state(kind, state, what, ask);
 }
 
 static void map_bad_pages(void)
@@ -264,26 +312,50 @@ static void map_bad_pages(void)
 CASE("getsockopt() of every number, IPv4")
 {
 	map_bad_pages();
-	for (int state = 0; state < 4; state++)
-		sweep(AF_INET, state, "get", gets, false);
+	sweep(&stream4, "get", gets);
 }
 
 CASE("getsockopt() of every number, IPv6")
 {
-	for (int state = 0; state < 4; state++)
-		sweep(AF_INET6, state, "get", gets, false);
+	sweep(&stream6, "get", gets);
 }
 
 CASE("setsockopt() of every number, IPv4")
 {
-	for (int state = 0; state < 4; state++)
-		sweep(AF_INET, state, "set", sets, true);
+	sweep(&stream4, "set", sets);
 }
 
 CASE("setsockopt() of every number, IPv6")
 {
-	for (int state = 0; state < 4; state++)
-		sweep(AF_INET6, state, "set", sets, true);
+	sweep(&stream6, "set", sets);
+}
+
+CASE("getsockopt() of every number, UDP")
+{
+	sweep(&datagram4, "get", gets);
+	sweep(&datagram6, "get", gets);
+}
+
+CASE("setsockopt() of every number, UDP")
+{
+	sweep(&datagram4, "set", sets);
+	sweep(&datagram6, "set", sets);
+}
+
+CASE("getsockopt() and setsockopt() of every number, raw sockets")
+{
+	sweep(&raw4, "get", gets);
+	sweep(&raw6, "get", gets);
+	sweep(&raw4, "set", sets);
+	sweep(&raw6, "set", sets);
+}
+
+CASE("getsockopt() and setsockopt() of every number, ping sockets")
+{
+	sweep(&ping4, "get", gets);
+	sweep(&ping6, "get", gets);
+	sweep(&ping4, "set", sets);
+	sweep(&ping6, "set", sets);
 }
 
 /* Netlink, packet, VSOCK and SMC sockets are as the host and its modules have them. */

@@ -442,6 +442,73 @@ CASE("recvmsg() tells address, TTL, TOS and time as the options say")
 	close(y);
 }
 
+/* The software's time of SCM_TIMESTAMPING, or of a younger name's struct timeval. */
+static void stamped_as(int option, int value, int type, size_t len)
+{
+	struct sockaddr_in b;
+	int x = udp(), y = udp_bound(&b);
+	char c, control[128];
+	struct iovec iov = {&c, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *head;
+	int64_t seconds;
+
+	set_int(y, SOL_SOCKET, option, value);
+	to(x, "x", &b);
+	equal(recvmsg(y, &msg, 0), 1);
+	head = CMSG_FIRSTHDR(&msg);
+	check(head);
+	equal(head->cmsg_level, SOL_SOCKET);
+	equal(head->cmsg_type, type);
+	equal(head->cmsg_len, CMSG_LEN(len));
+	memcpy(&seconds, CMSG_DATA(head), sizeof(seconds));
+	check(labs(seconds - time(NULL)) <= 2);
+	close(x);
+	close(y);
+}
+
+CASE("SO_TIMESTAMPING and the younger names of SO_TIMESTAMP and SO_TIMESTAMPNS")
+{
+	int rx_software = 1 << 3, software = 1 << 4;
+
+	stamped_as(SO_TIMESTAMPING, rx_software | software, SO_TIMESTAMPING, 48);
+	stamped_as(SO_TIMESTAMPING_NEW, rx_software | software, SO_TIMESTAMPING_NEW, 48);
+	stamped_as(SO_TIMESTAMP_NEW, 1, SO_TIMESTAMP_NEW, 16);
+	stamped_as(SO_TIMESTAMPNS_NEW, 1, SO_TIMESTAMPNS_NEW, 16);
+}
+
+CASE("getsourcefilter(): the mode and the sources of a group")
+{
+	int x = udp();
+	struct ip_mreq_source m = {.imr_multiaddr.s_addr = inet_addr("239.1.2.4"),
+				   .imr_interface.s_addr = inet_addr("127.0.0.1"),
+				   .imr_sourceaddr.s_addr = inet_addr("10.9.8.7")};
+	struct sockaddr_in group = {.sin_family = AF_INET, .sin_addr = m.imr_multiaddr};
+	struct sockaddr_storage sources[2];
+	struct in_addr source;
+	uint32_t mode = 9, n = 1;
+
+	must(setsockopt(x, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &m, sizeof(m)));
+	must(getipv4sourcefilter(x, m.imr_interface, m.imr_multiaddr, &mode, &n, &source));
+	equal(mode, MCAST_INCLUDE);
+	equal(n, 1);
+	equal(source.s_addr, m.imr_sourceaddr.s_addr);
+	n = 2;
+	must(getsourcefilter(x, 1, SA(&group), sizeof(group), &mode, &n, sources));
+	equal(mode, MCAST_INCLUDE);
+	equal(n, 1);
+	equal(((struct sockaddr_in *)&sources[0])->sin_addr.s_addr, m.imr_sourceaddr.s_addr);
+	n = 0;
+	must(getsourcefilter(x, 1, SA(&group), sizeof(group), &mode, &n, sources));
+	equal(n, 1);
+	group.sin_addr.s_addr = inet_addr("239.1.2.5");
+	fails(getsourcefilter(x, 1, SA(&group), sizeof(group), &mode, &n, sources), EADDRNOTAVAIL);
+	close(x);
+}
+
 CASE("control data that finds no room is cut off, and MSG_CTRUNC says so")
 {
 	struct sockaddr_in b;

@@ -13,7 +13,8 @@ import {
   interfaceOf,
 } from '../../stack/stack.ts'
 import { IPV4_HEADER_LEN } from '../../wire/ipv4.ts'
-import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from '../option-table.ts'
+import * as C from '../common-options.ts'
+import { IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET } from '../option-rules.ts'
 import type { Inbound } from './inbound.ts'
 import * as O from './ip-options.ts'
 import type { MessageSocket } from './message-socket.ts'
@@ -31,6 +32,13 @@ const SO_MARK = 36
 const SO_TIMESTAMPING = 37
 const SO_RXQ_OVFL = 40
 const SO_TXTIME = 61
+const SO_TIMESTAMP_NEW = 63
+const SO_TIMESTAMPNS_NEW = 64
+const SO_TIMESTAMPING_NEW = 65
+/** By the kinds of common-options.ts. */
+const STAMP_TYPES = [0, SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW]
+/** SOF_TIMESTAMPING_RX_SOFTWARE and SOFTWARE: packets that come are stamped, and the stamp is told. */
+const STAMPS = 0x18
 const IP_TOS = 1
 const IP_TTL = 2
 const IP_RECVOPTS = 6
@@ -224,17 +232,31 @@ function original(
 /** Time stamps and losses: every kind of socket has them. */
 export function writeSocketControl(m: MessageSocket, head: Outbound): void {
   const { options } = m
-  if (options[O.TIMESTAMP] !== 0) stamp(head, options[O.TIMESTAMP] === O.TIMESTAMP_NS)
+  if (options[C.TIMESTAMP] !== 0) writeStamp(head, options[C.TIMESTAMP])
+  if ((options[C.TIMESTAMPING] & STAMPS) === STAMPS) writeStamps(head, options)
   if (options[O.RXQ_OVFL] !== 0 && m.drops > 0) head.controlInt(SOL_SOCKET, SO_RXQ_OVFL, m.drops)
 }
 
-function stamp(head: Outbound, nanoseconds: boolean): void {
-  const at = head.control(SOL_SOCKET, nanoseconds ? SO_TIMESTAMPNS : SO_TIMESTAMP, 16)
-  if (at < 0) return
+/** SCM_TIMESTAMP and its kin. */
+function writeStamp(head: Outbound, kind: number): void {
+  const type = STAMP_TYPES[kind]
+  const at = head.control(SOL_SOCKET, type, 16)
+  const nanoseconds = kind === C.TIMESTAMP_NS || kind === C.TIMESTAMP_NS_NEW
+  if (at >= 0) writeTime(head, at, nanoseconds ? 1e6 : 1e3)
+}
+
+/** SCM_TIMESTAMPING: three times, of which the first is software's. */
+function writeStamps(head: Outbound, options: Int32Array): void {
+  const type = options[C.TIMESTAMPING_NEW] === 0 ? SO_TIMESTAMPING : SO_TIMESTAMPING_NEW
+  const at = head.control(SOL_SOCKET, type, 48)
+  if (at >= 0) writeTime(head, at, 1e6)
+}
+
+/** struct timeval or timespec, of 64 bits each. `units`: in a millisecond. */
+function writeTime({ view }: Outbound, at: number, units: number): void {
   const ms = performance.timeOrigin + performance.now()
   const seconds = Math.floor(ms / 1000)
-  const rest = ms - 1000 * seconds
-  head.view.setUint32(at, seconds >>> 0, true)
-  head.view.setUint32(at + 4, Math.floor(seconds / 2 ** 32), true)
-  head.view.setUint32(at + 8, Math.floor(rest * (nanoseconds ? 1e6 : 1e3)), true)
+  view.setUint32(at, seconds >>> 0, true)
+  view.setUint32(at + 4, Math.floor(seconds / 2 ** 32), true)
+  view.setUint32(at + 8, Math.floor((ms - 1000 * seconds) * units), true)
 }

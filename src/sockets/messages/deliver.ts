@@ -4,7 +4,7 @@ import { copy } from '../../base/bytes.ts'
 import * as libc from '../../ffi/libc.ts'
 import { MESSAGE_DATA, MESSAGE_ERROR, MESSAGE_SIZE, MESSAGE, RECORD } from '../../shm/layout.ts'
 import type { Ground } from '../ground.ts'
-import { OPT_RCVBUF } from '../option-table.ts'
+import { OPT_RCVBUF } from '../option-rules.ts'
 import type { MessageSocket } from './message-socket.ts'
 import { QUIET } from './flags.ts'
 

@@ -1,28 +1,23 @@
 // Multicast options (ip(7), ipv6(7), RFC 3678): their structures, which interface they mean, and the groups that a
 // socket is in, kept in its notes so that a new stack thread joins them again.
-import { EADDRNOTAVAIL, EINVAL, ENODEV } from '../../base/errno.ts'
+import { EADDRNOTAVAIL, EFAULT, EINVAL, ENODEV } from '../../base/errno.ts'
 import { AF_INET, AF_INET6 } from '../../ffi/libc.ts'
 import { type FilterMode, LOOPBACK_INDEX, NIC_INDEX } from '../../stack/stack.ts'
 import { Address } from '../../wire/address.ts'
 import type { Call } from '../calls.ts'
-import { IPPROTO_IP, IPPROTO_IPV6 } from '../option-table.ts'
 import {
   giveBytes,
   giveInt,
   int32s,
-  MULTICAST_IF,
-  MULTICAST_IF6,
-  MULTICAST_IF_INDEX,
-} from './ip-options.ts'
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  READABLE,
+  wrong,
+} from '../option-rules.ts'
+import { giveGroupFilter, giveIpFilter, type Joined } from '../source-filter.ts'
+import { MULTICAST_IF, MULTICAST_IF6, MULTICAST_IF_INDEX } from './ip-options.ts'
 import type { Target } from './ip-options.ts'
 import type { MessageSocket } from './message-socket.ts'
-
-/** A membership as the core has it. */
-export interface Joined {
-  readonly group: Address
-  readonly mode: FilterMode
-  readonly sources: readonly Address[]
-}
 
 /** What the core does about groups; each gives 0 or a negative errno. */
 export interface GroupTarget extends Target {
@@ -98,9 +93,10 @@ function ofIp(
   const view = viewOf(call)
   const v4 = (at: number) => Address.read(call.data, at, 4)
   if (name === IP_ADD_MEMBERSHIP || name === IP_DROP_MEMBERSHIP || name === IP_MULTICAST_IF) {
-    if (name === IP_MULTICAST_IF && call.length >= 4 && call.length < 8)
-      return multicastIf(m, target, calls, v4(0), 0)
-    if (call.length < 8) return -EINVAL
+    const isAddress = name === IP_MULTICAST_IF && call.length < 8
+    const bad = wrong(call, isAddress ? 4 : 8)
+    if (bad !== undefined) return bad
+    if (isAddress) return multicastIf(m, target, calls, v4(0), 0)
     const index = call.length >= 12 ? view.getInt32(8, true) : 0
     if (name === IP_MULTICAST_IF) return multicastIf(m, target, calls, v4(4), index)
     const group = v4(0)
@@ -112,11 +108,13 @@ function ofIp(
   const about = SOURCE_CALLS.get(name)
   if (about !== undefined) {
     if (call.length !== 12) return -EINVAL
+    if (call.arg[2] !== READABLE) return -EFAULT
     const device = deviceOf(calls, v4(4), 0)
     return device < 0 ? device : calls[about](v4(0), v4(8))
   }
   if (name !== IP_MSFILTER) return undefined
-  if (call.length < 16) return -EINVAL
+  const bad = wrong(call, 16)
+  if (bad !== undefined) return bad
   const n = view.getUint32(12, true)
   if (n > (call.length - 16) / 4) return -EINVAL
   const sources = Array.from({ length: n }, (_, i) => v4(16 + 4 * i))
@@ -133,7 +131,8 @@ function ofIpv6(m: MessageSocket, calls: GroupCalls, name: number, call: Call): 
     return 0
   }
   if (name !== IPV6_JOIN_GROUP && name !== IPV6_LEAVE_GROUP) return undefined
-  if (call.length < 20) return -EINVAL
+  const bad = wrong(call, 20)
+  if (bad !== undefined) return bad
   const index = view.getInt32(16, true)
   if (index !== 0 && !isDevice(index)) return -ENODEV
   const group = Address.read(call.data, 0, 16)
@@ -147,11 +146,13 @@ function ofBoth(level: number, calls: GroupCalls, name: number, call: Call): num
   const about = MCAST_SOURCE_CALLS.get(name)
   const named = name === MCAST_JOIN_GROUP || name === MCAST_LEAVE_GROUP || name === MCAST_MSFILTER
   if (!named && about === undefined) return undefined
-  if (call.length < (about === undefined ? SOURCE : 2 * SOURCE - GROUP)) return -EINVAL
+  const bad = wrong(call, about === undefined ? SOURCE : 2 * SOURCE - GROUP)
+  if (bad !== undefined) return bad
   const index = view.getInt32(0, true)
   if (index !== 0 && !isDevice(index)) return -ENODEV
   const group = sockaddrIn(call.data, GROUP, family)
-  if (group === undefined || !group.isMulticast) return -EADDRNOTAVAIL
+  if (group === undefined || !group.isMulticast)
+    return (level === IPPROTO_IP) === (name === MCAST_MSFILTER) ? -EADDRNOTAVAIL : -EINVAL
   if (name === MCAST_JOIN_GROUP) return calls.join(group)
   if (name === MCAST_LEAVE_GROUP) return calls.leave(group)
   if (about !== undefined) {
@@ -192,8 +193,18 @@ function deviceOf(calls: GroupCalls, address: Address, index: number): number {
 }
 
 /** getsockopt(2). Undefined: not about groups. */
-export function getGroupOption(m: MessageSocket, call: Call): number | undefined {
+export function getGroupOption(
+  m: MessageSocket,
+  target: GroupTarget,
+  calls: GroupCalls,
+  call: Call,
+): number | undefined {
   const [level, name] = call.arg
+  const { memberships } = target
+  if (level === IPPROTO_IP && name === IP_MSFILTER)
+    return giveIpFilter(call, memberships, address => calls.isLocal(address))
+  if ((level === IPPROTO_IP || level === IPPROTO_IPV6) && name === MCAST_MSFILTER)
+    return giveGroupFilter(call, memberships)
   if (level === IPPROTO_IP && name === IP_MULTICAST_IF) {
     const bytes = int32s(m.options[MULTICAST_IF]).reverse()
     return giveBytes(call, bytes)

@@ -38,22 +38,14 @@ import {
 } from '../../wire/netlink.ts'
 import type { Call } from '../calls.ts'
 import type { Ground } from '../ground.ts'
-import { SOL_SOCKET } from '../option-table.ts'
+import { giveInt, intOf, SOL_SOCKET } from '../option-rules.ts'
 import { listSockets } from '../list-sockets.ts'
 import * as T from '../table.ts'
 import { deliver, deliverError } from './deliver.ts'
 import { wantedOfMessage } from './filter.ts'
 import { MSG_OOB } from './flags.ts'
 import type { Inbound } from './inbound.ts'
-import {
-  defaultOptions,
-  getIpOption,
-  giveInt,
-  KIND_COLUMNS,
-  NOWHERE,
-  setIpOption,
-  valueOf,
-} from './ip-options.ts'
+import { defaultOptions, getIpOption, KIND_COLUMNS, NOWHERE, setIpOption } from './ip-options.ts'
 import type { Kind, KindOf } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
 import { type Listener, News } from './netlink-news.ts'
@@ -367,11 +359,12 @@ class NetlinkSocket implements Kind, Listener {
     const [level, name] = call.arg
     if (level === SOL_SOCKET) return setIpOption(m, NOWHERE, call)
     if (level !== SOL_NETLINK) return -ENOPROTOOPT
+    if (call.arg[2] < 0) return -EINVAL
     if (name === NETLINK_LISTEN_ALL_NSID) return -EPERM
     const column = COLUMNS.get(name)
     const isGroup = name === NETLINK_ADD_MEMBERSHIP || name === NETLINK_DROP_MEMBERSHIP
     if (call.length < 4) return column === undefined && !isGroup ? -ENOPROTOOPT : -EINVAL
-    const value = valueOf(call, level)
+    const value = intOf(call)
     if (isGroup) return this.setMembership(value, name === NETLINK_ADD_MEMBERSHIP)
     if (column === undefined) return -ENOPROTOOPT
     m.options[column] = Number(value !== 0)
@@ -383,6 +376,7 @@ class NetlinkSocket implements Kind, Listener {
     const [level, name] = call.arg
     if (level === SOL_SOCKET) return getIpOption(m, call)
     if (level !== SOL_NETLINK) return -ENOPROTOOPT
+    if (call.arg[2] < 0) return -EINVAL
     if (name === NETLINK_LIST_MEMBERSHIPS) return this.listMemberships(call)
     const column = COLUMNS.get(name)
     if (column === undefined) return -ENOPROTOOPT

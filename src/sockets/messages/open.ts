@@ -7,6 +7,7 @@ import { MODE_NATIVE, RECORD, RECORD_OPEN } from '../../shm/layout.ts'
 import type { Call } from '../calls.ts'
 import { recoverFilter } from '../filters.ts'
 import type { Ground } from '../ground.ts'
+import { IPPROTO_IP, IPPROTO_UDP } from '../option-rules.ts'
 import { watch } from '../native.ts'
 import * as T from '../table.ts'
 import { flush, sizeEnd } from './deliver.ts'
@@ -18,9 +19,8 @@ import { claimRing } from './packet-ring.ts'
 import { pingSocket } from './ping.ts'
 import { rawSocket } from './raw.ts'
 import { takeMessages } from './take.ts'
-import { IPPROTO_UDP, udpSocket } from './udp.ts'
+import { udpSocket } from './udp.ts'
 
-const IPPROTO_IP = 0
 const IPPROTO_MAX = 263
 const SOCK_RAW = 3
 

@@ -14,7 +14,7 @@ export const PACKET_RESERVE = 12
 export const TPACKET_V1 = 0
 export const TPACKET_V2 = 1
 
-const FIRST = KIND_COLUMNS + 30
+const FIRST = KIND_COLUMNS
 export const PROTOCOL = FIRST
 export const BOUND_DEVICE = FIRST + 1
 export const AUXDATA = FIRST + 2

@@ -24,20 +24,11 @@ import {
 } from '../../stack/stack.ts'
 import type { Call } from '../calls.ts'
 import type { Ground } from '../ground.ts'
-import { SOL_SOCKET } from '../option-table.ts'
+import { giveBytes, giveInt, int32s, intOf, READABLE, SOL_SOCKET, viewOf } from '../option-rules.ts'
 import { writeSocketControl } from './ancillary.ts'
 import { deliver, deliverError } from './deliver.ts'
 import type { Inbound } from './inbound.ts'
-import {
-  defaultOptions,
-  getIpOption,
-  giveBytes,
-  giveInt,
-  int32s,
-  NOWHERE,
-  setIpOption,
-  valueOf,
-} from './ip-options.ts'
+import { defaultOptions, getIpOption, NOWHERE, setIpOption } from './ip-options.ts'
 import type { Kind, KindOf } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
 import * as P from './packet-options.ts'
@@ -259,7 +250,7 @@ class PacketSocket implements Kind, PacketUser {
     const option = P.OPTIONS.get(name)
     if (option === undefined) return -ENOPROTOOPT
     if (call.length < 4 || (option.exact && call.length !== 4)) return -EINVAL
-    const value = valueOf(call, level)
+    const value = intOf(call)
     if (value < (option.min ?? -0x80000000) || value > (option.max ?? 0x7fffffff)) return -EINVAL
     if (option.early && this.ring !== undefined) return -EBUSY
     m.options[option.column] = option.kind === 'flag' ? Number(value !== 0) : value
@@ -272,10 +263,14 @@ class PacketSocket implements Kind, PacketUser {
     const [level, name, room] = call.arg
     if (level === SOL_SOCKET) return getIpOption(m, call)
     if (level !== P.SOL_PACKET) return -ENOPROTOOPT
+    if (room < 0) return -EINVAL
     if (name === P.PACKET_STATISTICS) return this.giveStatistics(call)
     if (name === P.PACKET_HDRLEN) {
       // What is asked for lies where the answer goes.
-      const length = room < 4 ? -EINVAL : headerLength(call.arg[3])
+      const length =
+        room < 4
+          ? -EINVAL
+          : headerLength(call.arg[3] === READABLE ? viewOf(call).getInt32(0, true) : -1)
       return length < 0 ? length : giveInt(call, length)
     }
     const option = P.OPTIONS.get(name)

@@ -2,6 +2,7 @@
 import type { PingEndpoint } from '../../stack/stack.ts'
 import { AF_INET6 } from '../../ffi/libc.ts'
 import type { Ground } from '../ground.ts'
+import { OPT_V6ONLY } from '../option-rules.ts'
 import * as T from '../table.ts'
 import type { Kind } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
@@ -11,7 +12,10 @@ class PingSocket extends SenderSocket<PingEndpoint> {
   constructor(ground: Ground, m: MessageSocket) {
     const { ping } = ground.stack
     super(ground, m, ping, user => ping.open(m.family === AF_INET6 ? 6 : 4, user))
-    if (!m.recovering) m.setLocal(m.any, 0)
+    if (m.recovering) return
+    // Linux: IPV6_V6ONLY is set.
+    m.options[OPT_V6ONLY] = 1
+    m.setLocal(m.any, 0)
   }
 
   protected get localPort(): number {

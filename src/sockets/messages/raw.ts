@@ -1,5 +1,5 @@
 // Raw sockets (raw(7), ipv6(7)): the port of their name is their protocol.
-import { EINVAL, ENOPROTOOPT, EOPNOTSUPP } from '../../base/errno.ts'
+import { EADDRINUSE, EFAULT, EINVAL, ENOBUFS, ENOPROTOOPT, EOPNOTSUPP } from '../../base/errno.ts'
 import { AF_INET6 } from '../../ffi/libc.ts'
 import {
   IPPROTO_RAW,
@@ -11,22 +11,34 @@ import { IPPROTO_ICMP } from '../../wire/ipv4.ts'
 import { IPPROTO_ICMPV6 } from '../../wire/ipv6.ts'
 import type { Call } from '../calls.ts'
 import type { Ground } from '../ground.ts'
-import { IPPROTO_IP, IPPROTO_IPV6 } from '../option-table.ts'
-import { giveBytes, giveInt, KIND_COLUMNS, valueOf } from './ip-options.ts'
+import {
+  giveBytes,
+  giveInt,
+  intOf,
+  READABLE,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  SOL_RAW,
+  wrong,
+} from '../option-rules.ts'
+import { KIND_COLUMNS } from './ip-options.ts'
 import type { Kind } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
 import { SenderSocket } from './sender-socket.ts'
 
-const SOL_RAW = 255
 const ICMP_FILTER = 1
 const IP_HDRINCL = 3
+const IP_ROUTER_ALERT = 5
+const IP_NODEFRAG = 22
 const IPV6_CHECKSUM = 7
 const IPV6_HDRINCL = 36
 
 // Columns of MessageSocket.options.
 const HDRINCL = KIND_COLUMNS
 const CHECKSUM = KIND_COLUMNS + 1
-const FILTER = KIND_COLUMNS + 2
+const ROUTER_ALERT = KIND_COLUMNS + 2
+const NODEFRAG = KIND_COLUMNS + 3
+const FILTER = KIND_COLUMNS + 4
 
 class RawSocket extends SenderSocket<RawEndpoint> {
   constructor(ground: Ground, m: MessageSocket) {
@@ -65,14 +77,16 @@ class RawSocket extends SenderSocket<RawEndpoint> {
   /** Undefined: another option. */
   private setOwn(level: number, name: number, call: Call): number | undefined {
     const { endpoint } = this
-    const value = valueOf(call, level)
-    if (endpoint.family === 4 && level === IPPROTO_IP && name === IP_HDRINCL) {
-      if (call.length < 1) return -EINVAL
-      endpoint.headerIncluded = value !== 0
-      return 0
+    const value = intOf(call)
+    if (endpoint.family === 4 && level === IPPROTO_IP) return this.setOwn4(name, value, call)
+    // IPv4's are for sockets of streams and datagrams only (Linux).
+    if (level === IPPROTO_IP) return -ENOPROTOOPT
+    const own = this.isOwn6(level, name)
+    if (level === SOL_RAW || own) {
+      const bad = endpoint.family === 6 ? wrong(call, 4) : undefined
+      if (bad !== undefined) return bad
     }
-    if (!this.isOwn6(level, name)) return level === SOL_RAW ? -ENOPROTOOPT : undefined
-    if (call.length < 4) return -EINVAL
+    if (!own) return level === SOL_RAW ? -ENOPROTOOPT : undefined
     if (name === IPV6_HDRINCL) {
       endpoint.headerIncluded = value !== 0
       return 0
@@ -81,6 +95,21 @@ class RawSocket extends SenderSocket<RawEndpoint> {
     if (endpoint.protocol === IPPROTO_ICMPV6 && level === IPPROTO_IPV6) return -EINVAL
     if (value > 0 && (value & 1) === 1) return -EINVAL
     endpoint.checksumOffset = Math.max(-1, value)
+    return 0
+  }
+
+  private setOwn4(name: number, value: number, call: Call): number | undefined {
+    const { endpoint, m } = this
+    if (name !== IP_HDRINCL && name !== IP_ROUTER_ALERT && name !== IP_NODEFRAG) return undefined
+    const bad = wrong(call, 0)
+    if (bad !== undefined) return bad
+    if (name === IP_HDRINCL) endpoint.headerIncluded = value !== 0
+    // Packets that a router has to look at come with all others: who takes them is only remembered.
+    else if (name === IP_NODEFRAG) m.options[NODEFRAG] = Number(value !== 0)
+    else if (endpoint.protocol === IPPROTO_RAW) return -EINVAL
+    else if (value === 0 && m.options[ROUTER_ALERT] === 0) return -ENOBUFS
+    else if (value !== 0 && m.options[ROUTER_ALERT] !== 0) return -EADDRINUSE
+    else m.options[ROUTER_ALERT] = Number(value !== 0)
     return 0
   }
 
@@ -104,6 +133,7 @@ class RawSocket extends SenderSocket<RawEndpoint> {
     const { filterProblem } = this
     if (filterProblem < 0) return filterProblem
     if (call.arg[1] !== ICMP_FILTER) return -ENOPROTOOPT
+    if (call.length > 0 && call.arg[2] !== READABLE) return -EFAULT
     const bytes = this.filterBytes
     bytes.set(call.data.subarray(0, Math.min(call.length, bytes.length)))
     return 0
@@ -120,10 +150,17 @@ class RawSocket extends SenderSocket<RawEndpoint> {
     if (this.isFilter(level, name)) {
       const { filterProblem } = this
       if (filterProblem < 0) return filterProblem
+      if (call.arg[2] < 0) return -EINVAL
       return name === ICMP_FILTER ? giveBytes(call, this.filterBytes) : -ENOPROTOOPT
     }
+    if (endpoint.family === 6 && level === IPPROTO_IP) return -ENOPROTOOPT
+    if (level === IPPROTO_IP && call.arg[2] < 0) return -EINVAL
     if (endpoint.family === 4 && level === IPPROTO_IP && name === IP_HDRINCL)
-      return giveInt(call, Number(endpoint.headerIncluded), true)
+      return giveInt(call, Number(endpoint.headerIncluded))
+    if (endpoint.family === 4 && level === IPPROTO_IP && name === IP_ROUTER_ALERT)
+      return giveInt(call, this.m.options[ROUTER_ALERT])
+    if (endpoint.family === 4 && level === IPPROTO_IP && name === IP_NODEFRAG)
+      return giveInt(call, this.m.options[NODEFRAG])
     if (this.isOwn6(level, name))
       return giveInt(
         call,

@@ -4,7 +4,7 @@ import { Outgoing, type Packet, type Sender, type Unreachable } from '../../stac
 import type { Address } from '../../wire/address.ts'
 import type { Call } from '../calls.ts'
 import type { Ground } from '../ground.ts'
-import { OPT_REUSEADDR } from '../option-table.ts'
+import { OPT_REUSEADDR } from '../option-rules.ts'
 import { bindScope, connectScope, parseBindAddress, parseSockaddr } from '../sockaddr.ts'
 import * as T from '../table.ts'
 import { readControl, type Said, writeControl } from './ancillary.ts'
@@ -19,7 +19,7 @@ import type { Inbound } from './inbound.ts'
 import { applyOptions, defaultOptions, getIpOption, setIpOption } from './ip-options.ts'
 import type { Kind } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
-import { getMtu } from './mtu.ts'
+import { mtuTo } from './mtu.ts'
 
 /** The kind's part of the core. Functions give 0, a length, or a negative errno. */
 export interface SenderCore<E extends Sender> {
@@ -178,9 +178,11 @@ export abstract class SenderSocket<E extends Sender> implements Kind, SenderUser
   }
 
   getOption(call: Call): number | undefined {
-    const { m } = this
-    const mtu = getMtu(this.ground, this.endpoint, call)
-    return mtu ?? getIpOption(m, call) ?? getGroupOption(m, call)
+    const { m, endpoint, ground } = this
+    return (
+      getIpOption(m, call, () => mtuTo(ground, endpoint)) ??
+      getGroupOption(m, endpoint, this.groups, call)
+    )
   }
 
   // ---- ends

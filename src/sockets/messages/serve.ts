@@ -4,7 +4,7 @@ import * as A from '../../shm/layout.ts'
 import type { Call } from '../calls.ts'
 import { getFilterOption, setFilterOption } from '../filters.ts'
 import type { Ground } from '../ground.ts'
-import { SOL_SOCKET } from '../option-table.ts'
+import { SOL_SOCKET } from '../option-rules.ts'
 import { AF_UNSPEC } from '../sockaddr.ts'
 import { flush, hasError, takeError, wake } from './deliver.ts'
 import { Inbound } from './inbound.ts'
@@ -33,7 +33,7 @@ export function serveMessageCall(ground: Ground, m: MessageSocket, call: Call): 
     case A.OP_SETSOCKOPT:
       return changed(m, setOption(ground, m, call))
     case A.OP_GETSOCKOPT:
-      return call.arg[2] < 0 ? -EINVAL : getOption(m, call)
+      return getOption(m, call)
     case A.OP_SHUTDOWN:
       return shutdown(m, call.arg[0])
     case A.OP_MESSAGE_CHECK:

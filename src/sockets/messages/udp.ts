@@ -3,6 +3,7 @@ import {
   EADDRINUSE,
   EADDRNOTAVAIL,
   EAGAIN,
+  EFAULT,
   EINVAL,
   EMSGSIZE,
   ENETUNREACH,
@@ -20,6 +21,7 @@ import {
 import { UDP_HEADER_LEN } from '../../wire/udp.ts'
 import type { Call } from '../calls.ts'
 import type { Ground } from '../ground.ts'
+import { giveInt, intOf, IPPROTO_UDP, OPT_V6ONLY, READABLE } from '../option-rules.ts'
 import { bindScope, connectScope, parseBindAddress, parseSockaddr } from '../sockaddr.ts'
 import * as T from '../table.ts'
 import { readControl, type Said, writeControl } from './ancillary.ts'
@@ -36,18 +38,17 @@ import {
   applyOptions,
   defaultOptions,
   getIpOption,
-  giveInt,
   KIND_COLUMNS,
   setIpOption,
-  valueOf,
 } from './ip-options.ts'
 import type { Kind } from './kind.ts'
 import type { MessageSocket } from './message-socket.ts'
-import { getMtu } from './mtu.ts'
+import { mtuTo } from './mtu.ts'
 
-export const IPPROTO_UDP = 17
-
+const IPPROTO_UDPLITE = 136
 const UDP_CORK = 1
+const UDPLITE_SEND_CSCOV = 10
+const UDPLITE_RECV_CSCOV = 11
 const UDP_ENCAP = 100
 const UDP_NO_CHECK6_TX = 101
 const UDP_NO_CHECK6_RX = 102
@@ -60,9 +61,15 @@ const COLUMNS = new Map([
   [UDP_NO_CHECK6_RX, KIND_COLUMNS + 2],
   [UDP_SEGMENT, KIND_COLUMNS + 3],
   [UDP_GRO, KIND_COLUMNS + 4],
+  [UDP_ENCAP, KIND_COLUMNS + 5],
 ])
 const CORK = KIND_COLUMNS
 const SEGMENT = KIND_COLUMNS + 3
+const ENCAP = KIND_COLUMNS + 5
+/** None, ESP, L2TP: what is encapsulated comes to the program, as there is no kernel that would take it. */
+const ENCAPSULATIONS = [0, 2, 3]
+/** SOL_UDPLITE: Linux takes the one for the other. */
+const isUdp = (level: number) => level === IPPROTO_UDP || level === IPPROTO_UDPLITE
 /** More is refused before anything else is looked at. */
 const MOST_TEXT = 65535
 /** UDP_MAX_SEGMENTS of Linux. */
@@ -107,6 +114,8 @@ class UdpSocket implements Kind, UdpUser {
     let r = take()
     if (r === -EADDRINUSE && ground.reclaimPort(to.port)) r = take()
     if (r === 0) this.keepNames()
+    // Linux: one address of IPv6's is not for IPv4.
+    if (r === 0 && !to.address.isUnspecified && !to.address.isV4) m.options[OPT_V6ONLY] = 1
     return r
   }
 
@@ -253,7 +262,7 @@ class UdpSocket implements Kind, UdpUser {
   setOption(call: Call): number | undefined {
     const { m, endpoint } = this
     const [level, name] = call.arg
-    if (level === IPPROTO_UDP) return this.setUdp(name, call)
+    if (isUdp(level)) return this.setUdp(name, call)
     const r = setIpOption(m, endpoint, call) ?? setGroupOption(m, endpoint, this.groups, call)
     const { held } = endpoint
     if (held !== undefined && (held.reuse !== endpoint.reuse || held.share !== endpoint.share))
@@ -264,9 +273,13 @@ class UdpSocket implements Kind, UdpUser {
   private setUdp(name: number, call: Call): number {
     const { m, cork } = this
     if (call.length < 4) return -EINVAL
-    const value = valueOf(call, IPPROTO_UDP)
-    // Encapsulated IPsec is the kernel's own business; to have none is what there is.
-    if (name === UDP_ENCAP) return value === 0 ? 0 : -ENOPROTOOPT
+    if (call.arg[2] !== READABLE) return -EFAULT
+    const value = intOf(call)
+    if (name === UDP_ENCAP) {
+      if (!ENCAPSULATIONS.includes(value)) return -ENOPROTOOPT
+      m.options[ENCAP] = value
+      return 0
+    }
     const column = COLUMNS.get(name)
     if (column === undefined) return -ENOPROTOOPT
     if (name === UDP_SEGMENT && (value < 0 || value > 65535)) return -EINVAL
@@ -283,13 +296,16 @@ class UdpSocket implements Kind, UdpUser {
   getOption(call: Call): number | undefined {
     const { m, endpoint } = this
     const [level, name] = call.arg
-    if (level === IPPROTO_UDP) {
+    if (isUdp(level)) {
+      if (call.arg[2] < 0) return -EINVAL
       const column = COLUMNS.get(name)
-      if (name === UDP_ENCAP) return giveInt(call, 0)
+      if (name === UDPLITE_SEND_CSCOV || name === UDPLITE_RECV_CSCOV) return giveInt(call, 0)
       return column === undefined ? -ENOPROTOOPT : giveInt(call, m.options[column])
     }
-    const mtu = getMtu(this.ground, endpoint, call)
-    return mtu ?? getIpOption(m, call) ?? getGroupOption(m, call)
+    return (
+      getIpOption(m, call, () => mtuTo(this.ground, endpoint)) ??
+      getGroupOption(m, endpoint, this.groups, call)
+    )
   }
 
   // ---- ends
