@@ -207,6 +207,7 @@ enum record_flag {
 	FLAG_NATIVE_ACCEPT = 16, /* connections accepted here start in native mode */
 	FLAG_SHUT_RD = 32,
 	FLAG_LISTENED = 64,  /* the AF_UNIX socket listens and the record does not, or no more */
+	FLAG_CLOSED = 128,   /* both ends' FINs have come: to Linux the socket has no peer any more */
 };
 
 /* No mark, or it was passed; the urgent byte is left out by readers; it is text like any other. */

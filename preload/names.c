@@ -71,8 +71,8 @@ static int give_name(int fd, const struct abi_addr *name, const struct record *r
 	return 0;
 }
 
-/* As inet_getname() of Linux: connecting, reset and refused ones have no peer, nor have those of
- * datagrams whose peer has port 0. */
+/* As inet_getname() of Linux: connecting, reset, refused and closed ones (also in TIME-WAIT) have
+ * no peer, nor have those of datagrams whose peer has port 0. */
 static bool has_peer(const struct record *rec)
 {
 	bool ip = rec->family == AF_INET || rec->family == AF_INET6;
@@ -83,7 +83,8 @@ static bool has_peer(const struct record *rec)
 	case RECORD_CONNECTED:
 	case RECORD_DELIVERED:
 	case RECORD_DELIVERED_NATIVE:
-		return !(__atomic_load_n(&rec->flags, __ATOMIC_ACQUIRE) & FLAG_DEAD);
+		return !(__atomic_load_n(&rec->flags, __ATOMIC_ACQUIRE) &
+			 (FLAG_DEAD | FLAG_CLOSED));
 	default:
 		return false;
 	}

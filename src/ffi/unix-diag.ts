@@ -17,18 +17,26 @@ const SPACE = 4096
  * Is the other end of a connected socket open yet? Once this end was shut down for both directions nothing else tells.
  * One that waits to be accepted does not count as open. Where the kernel has no unix_diag: true.
  */
-export function peerIsOpen(fd: number): boolean {
+export const peerIsOpen = (fd: number): boolean => peerOf(fd) !== 0
+
+let tells: boolean | undefined
+
+/** Has the kernel unix_diag? Asked of a connected socket, once. */
+export const tellsOfPeers = (fd: number): boolean => (tells ??= peerOf(fd) !== undefined)
+
+/** The inode of the other end's; 0: there is none, undefined: it is not told. */
+function peerOf(fd: number): number | undefined {
   const netlink = libc.socket(
     libc.AF_NETLINK,
     libc.SOCK_DGRAM | libc.SOCK_CLOEXEC,
     NETLINK_SOCK_DIAG,
   )
-  if (netlink < 0) return true
+  if (netlink < 0) return
   putRequest(fstatSync(fd).ino)
   const sent = libc.send(netlink, libc.scratch, REQUEST, libc.MSG_DONTWAIT)
   const n = sent < 0 ? sent : libc.recv(netlink, libc.scratch, SPACE, libc.MSG_DONTWAIT)
   libc.close(netlink)
-  return peerInode(n) !== 0
+  return peerInode(n)
 }
 
 function putRequest(inode: number): void {

@@ -185,6 +185,7 @@ export const FLAG_WANT_ACCEPT = 8
 export const FLAG_NATIVE_ACCEPT = 16
 export const FLAG_SHUT_RD = 32
 export const FLAG_LISTENED = 64
+export const FLAG_CLOSED = 128
 
 export const MARK_NONE = 0
 export const MARK_OUT = 1

@@ -3,6 +3,7 @@ import { EAGAIN, ECONNRESET, EINVAL, ENOTCONN } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { peerIsOpen } from '../ffi/unix-diag.ts'
 import {
+  FLAG_CLOSED,
   FLAG_LISTENED,
   FLAG_SHUT_RD,
   FLAG_SHUT_WR,
@@ -92,6 +93,7 @@ export function failed(ground: Ground, s: Stream, errno: number): void {
 
 /** The TCB is free: both directions ended in peace, or the program had gone. */
 export function finished(ground: Ground, s: Stream): void {
+  s.shareFlag(FLAG_CLOSED)
   part(ground, s)
   dropSendRing(ground, s)
   if (s.state === T.CLOSING) release(ground, s)
@@ -108,8 +110,10 @@ export function endEvent(ground: Ground, s: Stream, events: number): void {
     if (s.has(T.SHOWN_BOTH) && accepted(s) && !peerIsOpen(s.fd)) programGone(ground, s)
     return
   }
-  // After our own shutdown of both directions HUP says nothing; a close is an error here, or the name tells.
-  if ((events & (s.has(T.SHOWN_BOTH) ? libc.EPOLLERR : libc.EPOLLHUP)) !== 0) programGone(ground, s)
+  if ((events & libc.EPOLLHUP) === 0) return
+  // After our own shutdown of both directions HUP alone says nothing; a close is an error here, or the name tells.
+  const unsaid = s.has(T.SHOWN_BOTH) && (events & libc.EPOLLERR) === 0
+  if (!unsaid || (accepted(s) && !peerIsOpen(s.fd))) programGone(ground, s)
 }
 
 /** By a program of ours: in a listener's queue it has no inode yet, as if it were closed. */
@@ -131,7 +135,7 @@ export function probe(ground: Ground, s: Stream, hinted = false): void {
   if (s.has(T.OWN_NAME)) {
     if (!s.isSettled(ground.now)) return
     if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
-  } else if (hinted && s.native) programGone(ground, s)
+  } else if (hinted && (s.native || !peerIsOpen(s.fd))) programGone(ground, s)
   // The event of a dead accepted socket's last close may be missed when threads change. The first copy closed ends the
   // record; what it still had to say, the error, others read as an end.
 }

@@ -10,6 +10,7 @@
 // edge for new text, as on Linux: another token is sent if the head has moved since, or a millisecond has passed (a
 // program may wait for more without reading); what comes within the millisecond is rung after it.
 import * as libc from '../ffi/libc.ts'
+import { tellsOfPeers } from '../ffi/unix-diag.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
 import type { Ground } from './ground.ts'
 import { OPT_NOTSENT_LOWAT, OPT_RCVLOWAT } from './option-table.ts'
@@ -146,8 +147,8 @@ export function showHeldEnds(ground: Ground): number {
 /**
  * Both directions are over: IN OUT RDHUP HUP. Our own end shows HUP then, too, and would not show the program's close. A
  * byte stays in the program's queue (the gravestone, which no reader counts), and closing a socket with something unread
- * is ECONNRESET at the other end: that tells. After SHUT_WR there can be no gravestone. Then a name tells, and an
- * accepted socket, which has none of its own, is left without HUP.
+ * is ECONNRESET at the other end: that tells. After SHUT_WR there can be no gravestone. Then a name tells, and of an
+ * accepted socket, which has none of its own, unix_diag; where the kernel has none that is left without HUP.
  */
 function shutBoth(s: Stream): void {
   if (s.has(T.SHOWN_BOTH)) return
@@ -156,7 +157,7 @@ function shutBoth(s: Stream): void {
     if (libc.send(s.fd, libc.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL) < 0) return
     s.mark(T.SHOWN_BOTH)
     libc.shutdown(s.fd, libc.SHUT_RDWR)
-  } else if (s.has(T.OWN_NAME)) {
+  } else if (s.has(T.OWN_NAME) || tellsOfPeers(s.fd)) {
     s.mark(T.SHOWN_BOTH)
     libc.shutdown(s.fd, libc.SHUT_RD)
   }

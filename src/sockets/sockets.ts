@@ -16,6 +16,7 @@ import {
   EV_FIN,
   EV_ROOM,
   EV_TEXT,
+  EV_TIME_WAIT,
   EV_URGENT,
   type Stack,
   type TcpUser,
@@ -392,6 +393,7 @@ export class Sockets implements TcpUser {
     if ((events & EV_FIN) !== 0) endArrived(ground, s)
     if ((events & EV_ROOM) !== 0) roomMade(ground, s)
     if (ground.streams[s.index] !== s) return
+    if ((events & EV_TIME_WAIT) !== 0) s.shareFlag(A.FLAG_CLOSED)
     if ((events & EV_ERROR) !== 0) failed(ground, s, errno)
     else if ((events & EV_CLOSED) !== 0) finished(ground, s)
     this.#reap()

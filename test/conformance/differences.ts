@@ -90,12 +90,6 @@ export const differences: Difference[] = [
   },
   {
     reason:
-      'an accepted socket that shuts down after its peer has shows no POLLHUP (src/sockets/readiness.ts)',
-    legs: ['ring', 'address'],
-    cases: { poll: ['an end that shuts down after its peer: POLLHUP'] },
-  },
-  {
-    reason:
       'without the shim a reset is an end of text: an AF_UNIX socket says ECONNRESET only if its peer left something unread',
     legs: ['notify'],
     cases: {

@@ -109,6 +109,28 @@ CASE("getpeername() after the peer's FIN: still known")
 	must(close(p.client));
 }
 
+CASE("getpeername() after both ends' FINs: ENOTCONN")
+{
+	for (int i = 0; i < 2; i++) {
+		struct pair p = tcp_pair();
+		int first = i ? p.client : p.server, second = i ? p.server : p.client;
+		struct sockaddr_in a;
+		socklen_t len = sizeof(a);
+
+		must(shutdown(first, SHUT_WR));
+		expect_eof(second);
+		peer_name(first);
+		peer_name(second);
+		must(shutdown(second, SHUT_WR));
+		expect_eof(first);
+		sleep_ms(50);
+		fails(getpeername(first, SA(&a), &len), ENOTCONN);
+		fails(getpeername(second, SA(&a), &len), ENOTCONN);
+		local_name(first);
+		close_pair(p);
+	}
+}
+
 CASE("getpeername() after a reset: ENOTCONN")
 {
 	struct pair p = tcp_pair();

@@ -94,6 +94,7 @@ CASE("an end that shuts down after its peer: POLLHUP")
 	wait_for(p.server, POLLIN);
 	must(shutdown(p.server, SHUT_WR));
 	equal(poll_mask(p.server, 0, 1000), POLLHUP);
+	equal(mask_now(p.server), POLLIN | POLLOUT | POLLRDHUP | POLLHUP);
 	close_pair(p);
 }
 

@@ -425,6 +425,20 @@ CASE("TCP_INFO after FIN: FIN-WAIT-2 here, CLOSE-WAIT there")
 	close_pair(p);
 }
 
+CASE("TCP_INFO after both FINs: CLOSE on both sides")
+{
+	struct pair p = tcp_pair();
+
+	must(shutdown(p.client, SHUT_WR));
+	expect_eof(p.server);
+	must(shutdown(p.server, SHUT_WR));
+	expect_eof(p.client);
+	sleep_ms(50);
+	equal(info(p.client).tcpi_state, TCP_CLOSE);
+	equal(info(p.server).tcpi_state, TCP_CLOSE);
+	close_pair(p);
+}
+
 CASE("TCP_INFO counts what is not acknowledged")
 {
 	struct pair p = tcp_pair();

@@ -10,7 +10,7 @@ import type { Segment } from './segment.ts'
 import { type Seq, add, after, diff } from './seq.ts'
 import { F_ACK_NOW, F_FIN_HELD, F_ORPHAN, F_TIMESTAMPS, F_TS_RECENT, type Tcb } from './tcb.ts'
 import type { Tcp } from './tcp.ts'
-import { EV_FIN } from './user.ts'
+import { EV_FIN, EV_TIME_WAIT } from './user.ts'
 
 /** 2 MSL, ms: Linux's TCP_TIMEWAIT_LEN. */
 export const TIME_WAIT_MS = 60_000
@@ -97,6 +97,7 @@ function timeWait(tcp: Tcp, tcb: Tcb, now: number): void {
   tcp.enter(tcb, 'TIME-WAIT')
   tcb.lingerAt = now + TIME_WAIT_MS
   tcp.retire(tcb)
+  tcp.raise(tcb, EV_TIME_WAIT)
   if (orphan) letGo(tcp, tcb, now)
 }
 

@@ -66,7 +66,9 @@ export function writeInfo(
   scratch.fill(0)
   const live =
     tcb !== undefined && tcb.state !== 'FREE' && tcb.state !== 'CLOSED' && tcb.path !== undefined
-  scratch[0] = live ? NUMBER[tcb.state] : listening ? LISTEN : CLOSE
+  // In TIME-WAIT Linux has no socket, and the program's is closed.
+  const state = live && tcb.state !== 'TIME-WAIT' ? NUMBER[tcb.state] : CLOSE
+  scratch[0] = listening && !live ? LISTEN : state
   if (live) fill(tcb, now)
   const n = Math.min(out.length, TCP_INFO_LENGTH)
   for (let i = 0; i < n; i++) out[i] = scratch[i]

@@ -17,6 +17,8 @@ export const EV_CLOSED = 32
 export const EV_URGENT = 128
 /** Everything sent is acknowledged, our FIN too: what a close() that lingers waits for. */
 export const EV_SENT = 64
+/** Both FINs are acknowledged, and ours was first. */
+export const EV_TIME_WAIT = 256
 
 /** Who says of segments that came for a connection or a listener whether TCP hears of them (SO_ATTACH_FILTER). */
 export interface SegmentGate {
