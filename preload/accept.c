@@ -58,6 +58,9 @@ static int take_next(int fd, const struct sock *s, int flags, struct sock *accep
 		if (server_dead())
 			return -ENETDOWN;
 		got = pass_accept4(fd, (struct sockaddr *)&peer, &len, flags);
+		if (got < 0 && errno == EAGAIN &&
+		    __atomic_load_n(&s->rec->state, __ATOMIC_ACQUIRE) != RECORD_LISTENING)
+			return -EINVAL;
 		if (got < 0)
 			return -errno;
 		/* Also when it is a stranger: it took a place in the queue. */

@@ -29,7 +29,7 @@ static int sock_shutdown(int fd, const struct sock *s, int how)
 		return shutdown_natively(fd, s, how);
 	r = ctl_simple(s, OP_SHUTDOWN, how, 0);
 	if (r == 0 && listens && how != SHUT_WR)
-		raw(SYS_shutdown, fd, SHUT_RD);
+		raw(SYS_shutdown, fd, SHUT_RDWR); /* HUP, which poll.c makes a fresh socket's */
 	return r;
 }
 

@@ -157,6 +157,16 @@ export const differences: Difference[] = [
   },
   {
     reason:
+      'without the shim a listener that was shut down is to poll an AF_UNIX one: POLLIN and POLLRDHUP, too',
+    legs: ['notify'],
+    cases: {
+      listen: [
+        'shutdown(SHUT_RD) of a non-blocking listener: EINVAL, POLLOUT and POLLHUP as a fresh socket',
+      ],
+    },
+  },
+  {
+    reason:
       'without the shim an error of a datagram socket that has a peer is an empty message, so POLLIN: the kernel has no error for an AF_UNIX socket that lives on',
     legs: ['notify'],
     cases: {

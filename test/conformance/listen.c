@@ -164,6 +164,23 @@ CASE("shutdown(SHUT_RD) ends listening: connect() is refused, accept() fails wit
 	must(close(fd));
 }
 
+CASE("shutdown(SHUT_RD) of a non-blocking listener: EINVAL, POLLOUT and POLLHUP as a fresh socket")
+{
+	struct sockaddr_in a;
+	int fd = tcp_listener(&a, 1);
+
+	set_nonblock(fd, true);
+	fails(accept(fd, NULL, NULL), EAGAIN);
+	must(shutdown(fd, SHUT_RD));
+	fails(accept(fd, NULL, NULL), EINVAL);
+	equal(mask_now(fd), POLLOUT | POLLHUP);
+	equal(poll_mask(fd, POLLIN, -1), POLLHUP);
+	must(listen(fd, 1));
+	equal(mask_now(fd), 0);
+	fails(accept(fd, NULL, NULL), EAGAIN);
+	must(close(fd));
+}
+
 CASE("shutdown(SHUT_RD), then listen() again")
 {
 	struct sockaddr_in a;
