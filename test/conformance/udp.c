@@ -295,6 +295,38 @@ CASE("ECONNREFUSED wakes who waits in poll(), and SO_ERROR tells it")
 	close(x);
 }
 
+CASE("groups on the loopback interface: joined there, they hear who sends there")
+{
+	struct in_addr lo = {htonl(INADDR_LOOPBACK)};
+	struct ip_mreq group = {.imr_multiaddr = {htonl(0xef010203)}, .imr_interface = lo};
+	struct sockaddr_in to, from;
+	socklen_t len = sizeof(from);
+	int x = udp(), y = udp();
+	char buf[8];
+
+	must(bind_to(x, &(struct sockaddr_in){.sin_family = AF_INET}));
+	to = local_name(x);
+	to.sin_addr = group.imr_multiaddr;
+	must(setsockopt(x, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)));
+	must(setsockopt(y, IPPROTO_IP, IP_MULTICAST_IF, &lo, sizeof(lo)));
+	for (int loop = 1; loop >= 0; loop--) {
+		set_int(y, IPPROTO_IP, IP_MULTICAST_LOOP, loop);
+		equal(sendto(y, "hi", 2, 0, SA(&to), sizeof(to)), 2);
+		wait_for(x, POLLIN);
+		equal(recvfrom(x, buf, sizeof(buf), 0, SA(&from), &len), 2);
+		equal(from.sin_addr.s_addr, lo.s_addr);
+	}
+	close(y);
+	y = udp();
+	must(bind_to(y, &(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = lo}));
+	equal(sendto(y, "bound", 5, 0, SA(&to), sizeof(to)), 5);
+	wait_for(x, POLLIN);
+	equal(recv(x, buf, sizeof(buf), 0), 5);
+	must(setsockopt(x, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof(group)));
+	close(x);
+	close(y);
+}
+
 CASE("bad destinations fail at once")
 {
 	int x = udp();

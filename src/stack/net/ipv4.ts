@@ -213,11 +213,12 @@ export class Ipv4 implements Ipv4Output {
   ): DatagramPath | number {
     const group = this.isBroadcast(dst.d) || isMulticast(dst.d)
     if (!this.isLocal(src.d) && !(group && src.isUnspecified)) return -EADDRNOTAVAIL
-    if (this.isLocal(dst.d) && this.isUnicast(dst.d))
+    const stays = src.isLoopback && isMulticast(dst.d) && (protocol !== IPPROTO_TCP || raw)
+    if (stays || (this.isLocal(dst.d) && this.isUnicast(dst.d)))
       return new LoopbackPath(this.loopback, src, dst, protocol, raw)
     if (!group && this.hopFor(dst) === undefined) return -ENETUNREACH
-    if (src.isLoopback) return -EINVAL
     if (group && protocol === IPPROTO_TCP && !raw) return -ENETUNREACH
+    if (src.isLoopback) return -EINVAL
     if (group) return new Ipv4GroupPath(this, this.loopback, src, dst, protocol, raw)
     return new Ipv4Path(this, src, dst, protocol, raw)
   }

@@ -10,7 +10,7 @@ import { type DatagramPath, PMTUDISC_WANT, TO_SELF } from './path.ts'
 
 const DEFAULT_TTL = 64
 
-/** From the stack to itself, IPv4 or IPv6: no neighbor, no fragments, and nobody looks at checksums. */
+/** From the stack to itself or a group on its loopback, IPv4 or IPv6: no neighbor, no fragments, and nobody looks at checksums. */
 export class LoopbackPath implements DatagramPath {
   readonly src: Address
   readonly dst: Address
@@ -21,7 +21,7 @@ export class LoopbackPath implements DatagramPath {
   discover = PMTUDISC_WANT
   fragmentSize = 0
   copies = TO_SELF
-  readonly isGroup = false
+  readonly isGroup: boolean
   readonly isBroadcast = false
   private readonly loopback: Loopback
   private readonly protocol: number
@@ -34,6 +34,7 @@ export class LoopbackPath implements DatagramPath {
     this.raw = raw
     this.src = src
     this.dst = dst
+    this.isGroup = dst.isMulticast
     this.protocol = protocol
     this.headerLength = src.isV4 ? IPV4_HEADER_LEN : IPV6_HEADER_LEN
     this.bytes = loopback.bytes

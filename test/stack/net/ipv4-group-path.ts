@@ -2,6 +2,7 @@ import t from 'tap'
 import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from '../../../src/base/errno.ts'
 import { u16 } from '../../../src/base/bytes.ts'
 import { Ipv4GroupPath, groupMacV4 } from '../../../src/stack/net/ipv4-group-path.ts'
+import type { LoopbackPath } from '../../../src/stack/net/loopback-path.ts'
 import { PMTUDISC_DO, PMTUDISC_WANT, TO_LINK, TO_SELF } from '../../../src/stack/net/path.ts'
 import { finish, pseudoSumV4, sumBytes } from '../../../src/wire/checksum.ts'
 import { Ipv4Packet } from '../../../src/wire/ipv4.ts'
@@ -127,9 +128,31 @@ t.test('without an address: from 0.0.0.0', async t => {
   t.equal(u16(frame.bytes, 12), 0x800)
 })
 
+t.test(
+  'from a loopback address to a group: stays here, whatever IP_MULTICAST_LOOP says',
+  async t => {
+    const h = host(1)
+    const back = Object.assign(new Recorder(), { takesGroups: true })
+    h.ipv4.protocols.set(17, back)
+    join(h)
+    const path = h.ipv4.path(addr('127.0.0.1'), addr(G), 17) as LoopbackPath
+    t.ok(path.isGroup)
+    path.copies = TO_LINK
+    path.open(100)
+    path.close(100)
+    h.ipv4.loops(h.loopback.bytes, h.loopback.peek(), h.loopback.length, false, 0)
+    t.same(
+      back.take().map(({ text, loopback }) => [text.length, loopback]),
+      [[100, true]],
+    )
+    t.same(h.sink.take(), [])
+  },
+)
+
 for (const [src, dst, protocol, want] of [
   ['10.0.0.9', G, 17, -EADDRNOTAVAIL],
-  ['127.0.0.1', G, 17, -EINVAL],
+  ['127.0.0.1', '10.0.0.255', 17, -EINVAL],
+  ['127.0.0.1', G, 6, -ENETUNREACH],
   ['10.0.0.1', G, 6, -ENETUNREACH],
   ['10.0.0.1', '255.255.255.255', 6, -ENETUNREACH],
 ] as const)
