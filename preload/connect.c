@@ -32,15 +32,17 @@ static int join(int fd, const struct sock *s, bool connecting)
 {
 	struct record *rec = s->rec;
 	int r = sock_join_server(fd, "conn");
+	uint64_t signals;
 
 	if (r < 0) {
 		ctl_simple(s, OP_DISCONNECT, 0, 0);
 		return server_dead() ? -ENETDOWN : -ENOBUFS;
 	}
 	/* Under the lock: a change to native mode counts the messages. */
+	sigmask_block(&signals);
 	r = lock_take(&rec->wlock);
 	if (r < 0)
-		return r;
+		goto restore;
 	if (sock_is_native(s)) {
 		canary_send(fd, connecting ? ioth.region->plug : 0);
 		if (!connecting)
@@ -52,7 +54,9 @@ static int join(int fd, const struct sock *s, bool connecting)
 	__atomic_store_n(&rec->plugged, connecting, __ATOMIC_SEQ_CST);
 	writer_unlock(fd, s);
 	post_work(s->index);
-	return 0;
+restore:
+	sigmask_restore(&signals);
+	return r;
 }
 
 /* A connect is under way. */

@@ -51,10 +51,14 @@ static void set_rung(const struct sock *s, uint32_t rung)
  * what is behind it, as a full queue would.) */
 void message_forget_error(int fd, const struct sock *s)
 {
+	uint64_t signals;
 	char scrap;
 
-	if (message_has_error(s) || lock_take(&s->rec->rlock) < 0)
+	if (message_has_error(s))
 		return;
+	sigmask_block(&signals);
+	if (lock_take(&s->rec->rlock) < 0)
+		goto restore;
 	if (token_is_next(fd, s)) {
 		set_rung(s, 0);
 		if (message_has_error(s))
@@ -63,6 +67,8 @@ void message_forget_error(int fd, const struct sock *s)
 			raw(SYS_recvfrom, fd, &scrap, 1, MSG_DONTWAIT, NULL, NULL);
 	}
 	lock_drop(&s->rec->rlock);
+restore:
+	sigmask_restore(&signals);
 }
 
 /** so_error, 0 or negative, for a call that takes no message. */

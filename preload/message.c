@@ -430,6 +430,7 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 				    .out = &head,
 				    .out_len = HEAD};
 		struct msghdr bare = {.msg_iov = msg->msg_iov, .msg_iovlen = msg->msg_iovlen};
+		uint64_t signals;
 		char first;
 		ssize_t n;
 		int e;
@@ -442,15 +443,19 @@ static ssize_t receive_bare(int fd, const struct sock *s, struct msghdr *msg, si
 		n = libc.recv(fd, &first, 1, MSG_PEEK | (flags & MSG_DONTWAIT));
 		if (n < 0)
 			return over(s, errno);
+		sigmask_block(&signals);
 		e = lock_take(&s->rec->rlock);
-		if (e < 0)
+		if (e < 0) {
+			sigmask_restore(&signals);
 			return e;
+		}
 		e = ctl_call(&r);
 		n = e < 0 ? e
 			  : pass_recvmsg(fd, &bare, (flags & MSG_KEPT) | MSG_TRUNC | MSG_DONTWAIT);
 		if (e == 0 && n < 0)
 			n = -errno;
 		lock_drop(&s->rec->rlock);
+		sigmask_restore(&signals);
 		if (n >= 0 && head.kind == MESSAGE_DATA)
 			return headed(&head, msg, (size_t)n + HEAD, room, bare.msg_flags, flags);
 		if (n >= 0) {

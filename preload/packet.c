@@ -64,13 +64,15 @@ static void take(int fd, uint32_t count)
 static void settle(int fd, const struct sock *s)
 {
 	struct record *rec = s->rec;
+	uint64_t signals;
 	uint32_t count;
 
 	if (rec->ring_size == 0 || is_filled(rec) ||
 	    __atomic_load_n(&rec->so_error, __ATOMIC_ACQUIRE) != 0)
 		return;
+	sigmask_block(&signals);
 	if (lock_take(&rec->rlock) < 0)
-		return;
+		goto restore;
 	count = __atomic_load_n(&rec->rung, __ATOMIC_ACQUIRE);
 	__atomic_sub_fetch(&rec->rung, count, __ATOMIC_SEQ_CST);
 	if (is_filled(rec))
@@ -78,6 +80,8 @@ static void settle(int fd, const struct sock *s)
 	else
 		take(fd, count);
 	lock_drop(&rec->rlock);
+restore:
+	sigmask_restore(&signals);
 }
 
 /** Before a wait: sockets whose rings are empty are made unreadable. */

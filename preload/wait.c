@@ -177,8 +177,12 @@ static int readable(const struct sock *s)
 /* A token lies in the socket, but the ring is empty: whoever emptied it is about to take it. */
 static void let_dance(const struct sock *s)
 {
+	uint64_t signals;
+
+	sigmask_block(&signals);
 	if (lock_take_for(&s->rec->rlock, DANCE_MS) == 0)
 		lock_drop(&s->rec->rlock);
+	sigmask_restore(&signals);
 }
 
 /* The kernel does not know the socket as connected: another thread's blocking connect is under way,
