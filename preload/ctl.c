@@ -3,7 +3,10 @@
  * that is killed; the word carries the slot of its owner, and the server takes back what a dead one
  * held.
  *
- * A handler that interrupts us and makes a call of its own simply claims a second block. */
+ * A handler that interrupts us and makes a call of its own simply claims a second block. One that
+ * leaves by siglongjmp() leaves ours open; so a thread notes the calls that it has open and where
+ * their frames are, and gives those back, when it makes its next, whose frames are gone. (A
+ * pthread_cleanup_push() would be left on the thread's list, with a frame that is no more.) */
 #include "ioth.h"
 
 #include <linux/futex.h>
@@ -20,7 +23,23 @@ struct posted {
 	struct call *call;
 	uint32_t index;
 	uint32_t word; /* as it was posted */
+	int depth;     /* its place in open_calls */
 };
+
+/* The calls of this thread that are open, each made by a handler that interrupted the one before.
+ */
+#define NESTED_MOST 8
+static __thread struct {
+	int n;
+	struct open {
+		uintptr_t frame;
+		uint32_t index;
+		uint32_t word; /* 0: given back */
+	} at[NESTED_MOST];
+} open_calls __attribute__((tls_model("initial-exec")));
+static __thread bool closes_at_exit __attribute__((tls_model("initial-exec")));
+static pthread_key_t exit_key;
+static bool has_exit_key;
 
 static __thread uint32_t hint __attribute__((tls_model("initial-exec")));
 
@@ -110,14 +129,94 @@ static bool abandon(struct posted *p)
 	return true;
 }
 
-static void cancelled(void *arg)
-{
-	struct posted *p = arg;
-	uint32_t done = (p->word & ~0xffu) | CALL_DONE;
+/* Before a handler of this thread looks. */
+#define in_order() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-	if (!abandon(p))
-		__atomic_compare_exchange_n(&p->call->word, &done, CALL_FREE, false,
+/* A handler may go on elsewhere by swapcontext(), where our frame looks like one that is gone. */
+static bool is_open(const struct posted *p, uintptr_t frame)
+{
+	const struct open *o = &open_calls.at[p->depth];
+
+	return p->depth >= NESTED_MOST ||
+	       (o->frame == frame && o->index == p->index && o->word == p->word);
+}
+
+/* Again if a handler came in between, which has used the same place. */
+static void note_open(const struct posted *p, uintptr_t frame)
+{
+	do {
+		if (p->depth < NESTED_MOST)
+			open_calls.at[p->depth] = (struct open){frame, p->index, p->word};
+		in_order();
+		open_calls.n = p->depth + 1;
+		in_order();
+	} while (!is_open(p, frame));
+}
+
+/* Before the block is given back: from then on it may be another thread's. */
+static void note_closed(const struct posted *p)
+{
+	in_order();
+	if (p->depth < NESTED_MOST)
+		open_calls.at[p->depth].word = 0;
+	in_order();
+}
+
+static void give_back(const struct open *o)
+{
+	struct posted p = {.call = calls() + o->index, .index = o->index, .word = o->word};
+	uint32_t done = (p.word & ~0xffu) | CALL_DONE;
+	uint32_t claimed = (p.word & ~0xffu) | CALL_CLAIMED;
+
+	if (!abandon(&p) && !__atomic_compare_exchange_n(&p.call->word, &done, CALL_FREE, false,
+							 __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		__atomic_compare_exchange_n(&p.call->word, &claimed, CALL_FREE, false,
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Those from the `from`th on. A fork child's copy of its parent's are the parent's. */
+static void close_open(int from, uint32_t slot)
+{
+	for (int i = from; i < NESTED_MOST && i < open_calls.n; i++) {
+		struct open o = open_calls.at[i];
+
+		open_calls.at[i].word = 0;
+		if (o.word != 0 && o.word >> 8 == slot)
+			give_back(&o);
+	}
+	open_calls.n = from;
+}
+
+/* Frames of calls that are still open lie above that of the new one; but a handler may have a stack
+ * of its own. */
+static void close_left(uintptr_t frame, uint32_t slot)
+{
+	stack_t alt = {0};
+	int live = 0;
+
+	raw(SYS_sigaltstack, NULL, &alt);
+	for (; live < NESTED_MOST && live < open_calls.n; live++) {
+		const struct open *o = &open_calls.at[live];
+		bool here = frame - (uintptr_t)alt.ss_sp < alt.ss_size;
+		bool there = o->frame - (uintptr_t)alt.ss_sp < alt.ss_size;
+
+		if (here == there ? o->frame <= frame : there)
+			break;
+	}
+	if (live < NESTED_MOST)
+		close_open(live, slot);
+}
+
+static void thread_ends(void *arg)
+{
+	(void)arg;
+	if (open_calls.n > 0)
+		close_open(0, ioth_slot());
+}
+
+__attribute__((constructor)) static void make_exit_key(void)
+{
+	has_exit_key = pthread_key_create(&exit_key, thread_ends) == 0;
 }
 
 static long futex_wait(const struct posted *p, const struct timespec *deadline)
@@ -130,24 +229,34 @@ static long futex_wait(const struct posted *p, const struct timespec *deadline)
 }
 
 /* The same, as a cancellation point: like libc's, by letting cancellation strike at any instruction
- * for as long as the system call lasts. */
-static long futex_wait_cancellable(struct posted *p, const struct timespec *deadline)
+ * for as long as the system call lasts. What it leaves open is given back when the thread ends. */
+static long futex_wait_cancellable(const struct posted *p, const struct timespec *deadline)
 {
 	int type;
 	long r;
 
 	if (__libc_single_threaded)
 		return futex_wait(p, deadline);
-	pthread_cleanup_push(cancelled, p);
+	if (!closes_at_exit)
+		closes_at_exit = has_exit_key && pthread_setspecific(exit_key, &open_calls) == 0;
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
 	r = futex_wait(p, deadline);
 	pthread_setcanceltype(type, NULL);
-	pthread_cleanup_pop(0);
 	return r;
 }
 
+/* -EINTR, -EAGAIN; or 0 when there is an answer after all. */
+static int give_up(struct posted *p, uintptr_t frame, int error)
+{
+	note_closed(p);
+	if (abandon(p))
+		return error;
+	note_open(p, frame);
+	return 0;
+}
+
 /* Until the word is no longer what was posted. */
-static int await(struct posted *p, const struct request *r)
+static int await(struct posted *p, const struct request *r, uintptr_t frame)
 {
 	struct timespec deadline;
 
@@ -161,12 +270,16 @@ static int await(struct posted *p, const struct request *r)
 		const struct timespec *until = r->timeout_ms > 0 ? &deadline : NULL;
 		long e = r->interruptible ? futex_wait_cancellable(p, until) : futex_wait(p, until);
 
+		if (!is_open(p, frame))
+			return -EINTR;
 		if (__atomic_load_n(&p->call->word, __ATOMIC_ACQUIRE) != p->word)
 			return 0;
-		if (e == -ETIMEDOUT && abandon(p))
-			return -EAGAIN;
-		if (e == -EINTR && r->interruptible && abandon(p))
-			return -EINTR;
+		if (e == -ETIMEDOUT)
+			e = give_up(p, frame, -EAGAIN);
+		else
+			e = e == -EINTR && r->interruptible ? give_up(p, frame, -EINTR) : 0;
+		if (e < 0)
+			return (int)e;
 	}
 }
 
@@ -187,13 +300,40 @@ static int take_answer(struct posted *p, struct request *r)
 		r->out_len = n < r->out_len ? n : r->out_len;
 		memcpy(r->out, c->data, r->out_len);
 	}
+	note_closed(p);
 	__atomic_store_n(&c->word, CALL_FREE, __ATOMIC_RELEASE);
 	return result;
+}
+
+static int converse(struct posted *p, struct request *r, uintptr_t frame)
+{
+	int e;
+
+	if (!post(p, r))
+		return -ENETDOWN;
+	server_wake();
+	for (int i = 0; i < SPINS && __atomic_load_n(&p->call->word, __ATOMIC_RELAXED) == p->word;
+	     i++)
+		cpu_relax();
+	/* The undertaker writes the state, then turns POSTED blocks into DEAD ones: a post that it
+	 * did not see sees the state. */
+	if (server_dead()) {
+		e = give_up(p, frame, -ENETDOWN);
+		if (e < 0)
+			return e;
+	}
+	if (__atomic_load_n(&p->call->word, __ATOMIC_ACQUIRE) == p->word) {
+		e = await(p, r, frame);
+		if (e < 0)
+			return e;
+	}
+	return take_answer(p, r);
 }
 
 /** One request, one reply. */
 int ctl_call(struct request *r)
 {
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
 	struct posted p;
 	uint32_t slot = ioth_slot();
 	int e;
@@ -202,25 +342,17 @@ int ctl_call(struct request *r)
 		return -ENETDOWN;
 	if (r->in_len > DATA_SIZE)
 		return -EINVAL;
+	if (open_calls.n > 0)
+		close_left(frame, slot);
+	p.depth = open_calls.n;
 	e = claim(slot, r->interruptible, &p);
 	if (e < 0)
 		return e;
-	if (!post(&p, r))
-		return -ENETDOWN;
-	server_wake();
-	for (int i = 0; i < SPINS && __atomic_load_n(&p.call->word, __ATOMIC_RELAXED) == p.word;
-	     i++)
-		cpu_relax();
-	/* The undertaker writes the state, then turns POSTED blocks into DEAD ones: a post that it
-	 * did not see sees the state. */
-	if (server_dead() && abandon(&p))
-		return -ENETDOWN;
-	if (__atomic_load_n(&p.call->word, __ATOMIC_ACQUIRE) == p.word) {
-		e = await(&p, r);
-		if (e < 0)
-			return e;
-	}
-	return take_answer(&p, r);
+	note_open(&p, frame);
+	e = converse(&p, r, frame);
+	note_closed(&p);
+	open_calls.n = p.depth;
+	return e;
 }
 
 /** The first block may be all of it; the rest comes in as many calls as it needs. */

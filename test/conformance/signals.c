@@ -275,19 +275,32 @@ static ssize_t do_connect(int fd)
 	return connect_to(fd, &full);
 }
 
+#define QUEUED_MOST 300
+
+/* One at `full` whose queue holds no more, and the n connections in it. */
+static int full_listener(int other[QUEUED_MOST], int *n)
+{
+	int listener = tcp_listener(&full, 0);
+
+	for (*n = 0; *n < QUEUED_MOST; ++*n) {
+		int fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+
+		other[*n] = fd;
+		fails(connect_to(fd, &full), EINPROGRESS);
+		if (!(poll_mask(fd, POLLOUT, 100) & POLLOUT)) {
+			must(close(fd)); /* nobody else waits for a place */
+			return listener;
+		}
+	}
+	check(!"full");
+	return -1;
+}
+
 CASE("connect(): EINTR, and the connection comes about all the same")
 {
-	int listener = tcp_listener(&full, 0), other[300], n, fd = tcp();
+	int other[QUEUED_MOST], n, listener = full_listener(other, &n), fd = tcp();
 	struct call c;
 
-	for (n = 0; n < 300; n++) {
-		other[n] = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-		fails(connect_to(other[n], &full), EINPROGRESS);
-		if (!(poll_mask(other[n], POLLOUT, 100) & POLLOUT))
-			break;
-	}
-	check(n < 300);
-	must(close(other[n])); /* the queue is full, and nobody else waits for it */
 	c = interrupted(fd, do_connect);
 	equal(c.result, -1);
 	equal(c.error, EINTR);
@@ -519,6 +532,100 @@ CASE("siglongjmp() out of a recv() that waits: the socket works on")
 	expect_text(p.client, "and back");
 	equal(mask_now(p.server), POLLOUT);
 	close_pair(p);
+}
+
+#define JUMPS	 1200  /* out of each call */
+#define JUMPS_MS 10000 /* where that takes long, fewer */
+
+static ssize_t do_poll(int fd)
+{
+	return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1);
+}
+
+static ssize_t do_getsockopt(int fd)
+{
+	while (take_error(fd) == 0)
+		;
+	return 0;
+}
+
+static void jump_out(timer_t timer, int i, int fd, ssize_t (*run)(int fd))
+{
+	struct itimerspec when = {.it_value.tv_nsec = 50000 + i * 7919 % 300000};
+
+	if (sigsetjmp(out, 1))
+		return;
+	must(timer_settime(timer, 0, &when, NULL));
+	run(fd);
+	check(!"a call that waits returned");
+}
+
+static double time_pairs(void)
+{
+	double from = now_ms();
+
+	for (int i = 0; i < 100; i++) {
+		struct pair p = tcp_pair();
+
+		send_text(p.client, "x");
+		expect_text(p.server, "x");
+		close_pair(p);
+	}
+	return now_ms() - from;
+}
+
+static void *jump_out_of_all(void *arg)
+{
+	struct sigaction a = {.sa_handler = jump};
+	struct sigevent e = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+	struct sockaddr_in where;
+	struct pair p = tcp_pair(), q = tcp_pair();
+	int other[QUEUED_MOST], n, listener = tcp_listener(&where, 1);
+	int busy = full_listener(other, &n);
+	double before = time_pairs(), from;
+	timer_t timer;
+
+	(void)arg;
+	e._sigev_un._tid = thread_id();
+	must(sigaction(SIGUSR1, &a, NULL));
+	must(timer_create(CLOCK_MONOTONIC, &e, &timer));
+	fill(q.client);
+	from = now_ms();
+	for (int i = 0; i < JUMPS && now_ms() - from < JUMPS_MS; i++) {
+		int fd = tcp();
+
+		jump_out(timer, i, p.server, do_recv);
+		jump_out(timer, i, p.server, do_recv_all);
+		jump_out(timer, i, q.client, do_send);
+		jump_out(timer, i, listener, do_accept);
+		jump_out(timer, i, fd, do_connect);
+		jump_out(timer, i, p.server, do_poll);
+		jump_out(timer, i, p.server, do_getsockopt);
+		must(close(fd));
+	}
+	must(timer_delete(timer));
+	signal(SIGUSR1, SIG_IGN);
+	check(time_pairs() < 5 * before + 200);
+	send_text(p.client, "after the jumps");
+	expect_text(p.server, "after the jumps");
+	pattern_expect(q.server, 65536, 65536);
+	while (n > 0)
+		must(close(other[--n]));
+	must(close(busy));
+	must(close(listener));
+	close_pair(p);
+	close_pair(q);
+	return NULL;
+}
+
+CASE("siglongjmp() out of calls that wait, a thousand times each: all works on, as fast")
+{
+	jump_out_of_all(NULL);
+}
+
+CASE("siglongjmp() out of them in a thread, which ends well")
+{
+	join(start(jump_out_of_all, NULL));
 }
 
 /* Tries of one call each, and a peer that sends exactly one signal while it moves text. A call that
