@@ -29,7 +29,7 @@ export function takeRings(s: Stream): void {
 
 /** From the receive ring into the program's socket, as much as it takes. True if anything moved. */
 export function pumpOut(ground: Ground, s: Stream): boolean {
-  if (s.fd < 0 || s.has(T.DEAD) || s.has(T.DELIVERED | T.UNDELIVERED)) return false
+  if (s.fd < 0 || s.has(T.DELIVERED | T.UNDELIVERED)) return false
   let moved = false
   for (;;) {
     const n = s.rx.drainTo(s.fd)

@@ -17,16 +17,13 @@ import * as T from './table.ts'
 
 /** Shows everything anew: after attaching, accepting, or a change of threads. */
 export function refresh(ground: Ground, s: Stream): void {
+  if (s.native && s.state === T.CONNECTED) pump(ground, s)
   if (s.has(T.DEAD)) return showDead(ground, s, s.peek(RECORD.so_error))
-  if (s.state === T.CONNECTED) {
-    if (s.native) pump(ground, s)
-    else {
-      if (s.rx.used > 0) showText(ground, s)
-      showUrgent(ground, s)
-      showRoom(ground, s)
-      showEnd(ground, s)
-    }
-  }
+  if (s.native || s.state !== T.CONNECTED) return
+  if (s.rx.used > 0) showText(ground, s)
+  showUrgent(ground, s)
+  showRoom(ground, s)
+  showEnd(ground, s)
 }
 
 /** Native mode: moves what can be moved both ways and tells TCP. */

@@ -92,20 +92,57 @@ CASE("poll: POLLHUP, POLLRDHUP, POLLIN and POLLOUT stay")
 	must(close(fd));
 }
 
-CASE("text that came before the reset is gone")
+CASE("text that came before the reset can be read")
 {
 	struct pair p = tcp_pair();
 	char c;
 
-	send_text(p.server, "lost");
+	send_text(p.server, "kept");
 	wait_for(p.client, POLLIN);
 	reset_on_close(p.server);
 	must(close(p.server));
 	wait_for(p.client, POLLHUP);
-	/* Linux keeps text that was queued before the error; either is TCP. */
-	while (recv(p.client, &c, 1, 0) == 1)
-		;
-	check(errno == ECONNRESET);
+	expect_text(p.client, "kept");
+	fails(recv(p.client, &c, 1, 0), ECONNRESET);
+	expect_eof(p.client);
+	must(close(p.client));
+}
+
+CASE("what was written before a close that resets arrives")
+{
+	for (int i = 0; i < 50; i++) {
+		struct pair p = tcp_pair();
+		char c;
+
+		send_text(p.server, "never read");
+		wait_for(p.client, POLLIN);
+		if (i % 2)
+			reset_on_close(p.client);
+		send_text(p.client, "last words");
+		must(close(p.client));
+		expect_text(p.server, "last words");
+		fails(recv(p.server, &c, 1, 0), ECONNRESET);
+		expect_eof(p.server);
+		must(close(p.server));
+	}
+}
+
+CASE("all that arrived before the reset can be read, then ECONNRESET")
+{
+	struct pair p = tcp_pair();
+	size_t sent = fill(p.server), got = 0;
+	static char block[65536];
+	ssize_t n;
+
+	reset_on_close(p.server);
+	must(close(p.server));
+	while ((n = recv(p.client, block, sizeof(block), 0)) > 0) {
+		pattern_check(block, n, got);
+		got += n;
+	}
+	equal(n, -1);
+	equal(errno, ECONNRESET);
+	check(got <= sent);
 	expect_eof(p.client);
 	must(close(p.client));
 }

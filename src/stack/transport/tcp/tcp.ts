@@ -295,10 +295,15 @@ export class Tcp implements Protocol {
     if (tcb) calls.close(this, tcb, now)
   }
 
-  /** ABORT: RST to the peer, and no event to the user, whose connection this is no longer. */
+  /**
+   * ABORT: RST to the peer, and no event to the user, whose connection this is no longer. What was written before goes
+   * first, as far as the peer's window lets it: on Linux it is on its way already.
+   */
   abort(slot: number, now: number): void {
     const tcb = this.tcb(slot)
     if (tcb.state === 'FREE') return
+    const talks = tcb.state === 'ESTABLISHED' || tcb.state === 'CLOSE-WAIT'
+    if (talks && (tcb.send?.length ?? 0) > calls.inFlight(tcb)) output(this, tcb, now)
     tcb.unmark(F_USER)
     if (tcb.state === 'CLOSED') this.discard(tcb)
     else calls.abort(this, tcb, now)

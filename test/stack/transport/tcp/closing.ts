@@ -332,6 +332,16 @@ for (const [name, prepare, rst] of [
     t.equal(p.host.tcp.nextTimer(), Infinity)
   })
 
+t.test('abort() sends what was written before the RST', async t => {
+  const p = accepted(new Host())
+  p.out.write('last words')
+  p.host.tcp.abort(p.tcb, p.host.now)
+  const sent = p.turn()
+  t.equal(sent.length, 2)
+  t.match(sent[0], { text: Buffer.from('last words') })
+  t.match(sent[1], { flags: RST | ACK })
+})
+
 t.test('abort() without room on the link: the RST goes later, for a second', async t => {
   for (const turns of [3, 1e6]) {
     const host = new Host()
