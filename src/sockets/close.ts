@@ -17,7 +17,15 @@ import {
 import { releasePort } from './bind.ts'
 import type { Ground } from './ground.ts'
 import { LINGER } from './common-options.ts'
-import { answerWaiters, endDead, showDead, showEnd, showRoom } from './readiness.ts'
+import {
+  answerWaiters,
+  endDead,
+  goesOn,
+  showDead,
+  showEnd,
+  showRoom,
+  waitsForTurn,
+} from './readiness.ts'
 import { dropReceiveRing, dropSendRing } from './rings.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
@@ -88,7 +96,12 @@ export function failed(ground: Ground, s: Stream, errno: number): void {
   }
   if (s.waiters.some(w => w.wait === WAIT_CONNECTED) && s.fd < 0)
     answerWaiters(ground, s, WAIT_CONNECTED, -errno)
-  else showDead(ground, s, errno)
+  else {
+    if (waitsForTurn(s)) s.mark(T.AWAITS_PLUG)
+    showDead(ground, s, errno)
+    // Who reads the answer finds the error.
+    goesOn(ground, s)
+  }
 }
 
 /** The TCB is free: both directions ended in peace, or the program had gone. */

@@ -25,14 +25,20 @@ import type { Ground } from './ground.ts'
 import { watch } from './native.ts'
 import { OPT_V6ONLY } from './option-rules.ts'
 import { tcpSettings } from './options.ts'
-import { answerWaiters } from './readiness.ts'
+import { answerWaiters, WAIT_TURN } from './readiness.ts'
 import { dropReceiveRing, dropSendRing, placeRings } from './rings.ts'
 import { connectScope, parseSockaddr } from './sockaddr.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { refresh } from './transfer.ts'
 
-/** connect(2): 0, LATER (a blocking one), -EINPROGRESS, or what Linux says. The second argument is 1 for MSG_FASTOPEN. */
+/**
+ * connect(2): 0, LATER, -EINPROGRESS, or what Linux says. The second argument is 1 for MSG_FASTOPEN.
+ *
+ * On Linux a handshake over loopback is done when a non-blocking connect() returns, and programs with one loop count on
+ * it: they see that they are connected before, or when, their listener has something. So it is answered when this turn
+ * has sent and taken all packets: with 1 if it is connected, else with -EINPROGRESS.
+ */
 export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   const to = parseSockaddr(call.data, call.length, s.get(T.FAMILY))
   if (typeof to === 'number') return to
@@ -70,8 +76,13 @@ export function connectSocket(ground: Ground, s: Stream, call: Call): number {
   }
   s.share(RECORD.state, RECORD_CONNECTING)
   if (call.arg[0] !== 1) {
-    s.mark(T.AWAITS_PLUG)
-    return -EINPROGRESS
+    if (!ground.stack.isLocal(remote)) {
+      s.mark(T.AWAITS_PLUG)
+      return -EINPROGRESS
+    }
+    ground.begun.push(s)
+    s.waiters.push({ block: call.block, wait: WAIT_TURN, until: Infinity })
+    return LATER
   }
   s.waiters.push({ block: call.block, wait: WAIT_CONNECTED, until: Infinity })
   return LATER

@@ -25,6 +25,8 @@ export interface Ground {
   readonly recordOf: Int32Array
   /** Streams with waits that end by themselves (linger). */
   readonly timed: Set<Stream>
+  /** Streams whose non-blocking connect() over loopback is answered in this turn. */
+  readonly begun: Stream[]
   /** Streams whose program has gone; they are closed at the end of what is being done. */
   readonly ended: Set<Stream>
   /** Streams to be rung when their millisecond is over (readiness.ts). */

@@ -9,6 +9,7 @@
 // One token is enough for level-triggered pollers. Edge-triggered programs that did not read everything are to have an
 // edge for new text, as on Linux: another token is sent if the head has moved since, or a millisecond has passed (a
 // program may wait for more without reading); what comes within the millisecond is rung after it.
+import { EINPROGRESS } from '../base/errno.ts'
 import * as libc from '../ffi/libc.ts'
 import { tellsOfPeers } from '../ffi/unix-diag.ts'
 import { FLAG_DEAD, RECORD, WAIT_CONNECTED, WAIT_SPACE } from '../shm/layout.ts'
@@ -193,6 +194,18 @@ export function endDead(ground: Ground, s: Stream): void {
     s.mark(T.SHOWN_BOTH)
     libc.shutdown(s.fd, libc.SHUT_RDWR)
   }
+}
+
+/** What a non-blocking connect() over loopback waits for: the end of its turn, by which most are connected. */
+export const WAIT_TURN = 0
+
+export const waitsForTurn = (s: Stream) => s.waiters.some(w => w.wait === WAIT_TURN)
+
+/** A non-blocking connect() is answered, and the program puts the plug in; `result`: 1 if it is connected. */
+export function goesOn(ground: Ground, s: Stream, result = -EINPROGRESS): void {
+  if (!waitsForTurn(s)) return
+  s.mark(T.AWAITS_PLUG)
+  answerWaiters(ground, s, WAIT_TURN, result)
 }
 
 /** Answers every call that waits for `wait`. */

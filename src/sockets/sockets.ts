@@ -52,7 +52,7 @@ import { goOn, messageEvent, probeMessages } from './messages/take.ts'
 import { Names } from './names.ts'
 import { getOption, setOption } from './options.ts'
 import { freeWritten, growReceive, growSend } from './rings.ts'
-import { ringOwed, showHeldEnds } from './readiness.ts'
+import { goesOn, ringOwed, showHeldEnds, WAIT_TURN } from './readiness.ts'
 import type { Stream } from './stream.ts'
 import * as T from './table.ts'
 import { Uploads } from './uploads.ts'
@@ -129,6 +129,7 @@ export class Sockets implements TcpUser {
       heldEnds: new Map(),
       writtenTo: [],
       undelivered: new Map(),
+      begun: [],
       reclaimPort: port => this.#reclaimPort(port),
       reclaimRecords: () => this.#reclaimRecords(),
       random: options.random,
@@ -150,6 +151,7 @@ export class Sockets implements TcpUser {
   /** Takes what programs posted. How many things there were. */
   takePosted(now: number): number {
     this.ground.now = now
+    for (const s of this.ground.begun.splice(0)) goesOn(this.ground, s)
     const n = this.ground.calls.take(this.#serve, this.#forget) + takeWork(this.#region, this.#work)
     this.#reap()
     goOn(this.ground)
@@ -366,7 +368,7 @@ export class Sockets implements TcpUser {
       const given = s?.waiters.find(w => w.block === block)
       if (s === undefined || given === undefined) continue
       s.waiters = s.waiters.filter(w => w !== given)
-      if (given.wait === A.WAIT_CONNECTED) s.mark(T.AWAITS_PLUG)
+      if (given.wait === A.WAIT_CONNECTED || given.wait === WAIT_TURN) s.mark(T.AWAITS_PLUG)
     }
   }
 

@@ -4,6 +4,7 @@ import type { Ground } from './ground.ts'
 import { pumpIn, pumpOut } from './native.ts'
 import {
   answerWaiters,
+  goesOn,
   hasRoom,
   showDead,
   showEnd,
@@ -66,6 +67,7 @@ export function connected(ground: Ground, s: Stream): void {
   hasRoom(ground, s)
   s.share(RECORD.state, RECORD_CONNECTED)
   answerWaiters(ground, s, WAIT_CONNECTED, 0)
+  goesOn(ground, s, 1)
   refresh(ground, s)
 }
 

@@ -325,6 +325,32 @@ CASE("registered before connect(), edge: EPOLLOUT when connected, then text as u
 	must(close(listener));
 }
 
+CASE("a non-blocking connect() over loopback is done when it returns: both ends show at once")
+{
+	struct sockaddr_in where;
+	int listener = tcp_listener(&where, 8);
+	int ep = must(epoll_create1(0));
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = listener}, events[4];
+
+	must(epoll_ctl(ep, EPOLL_CTL_ADD, listener, &e));
+	for (int i = 0; i < 20; i++) {
+		int fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), server;
+
+		fails(connect_to(fd, &where), EINPROGRESS);
+		e = (struct epoll_event){.events = EPOLLOUT, .data.fd = fd};
+		must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+		equal(epoll_wait(ep, events, 4, 0), 2);
+		equal(take_error(fd), 0);
+		server = tcp_accept(listener);
+		equal(send(fd, "x", 1, 0), 1);
+		expect_text(server, "x");
+		must(close(fd));
+		must(close(server));
+	}
+	must(close(ep));
+	must(close(listener));
+}
+
 CASE("registered before connect(), refused: EPOLLIN EPOLLOUT EPOLLERR EPOLLHUP EPOLLRDHUP")
 {
 	struct sockaddr_in where;
