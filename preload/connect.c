@@ -12,7 +12,7 @@
 #include <poll.h>
 #include <time.h>
 
-#define AWAIT_OUT_NS	10000000
+#define AWAIT_OUT_S	1
 #define BACKLOG_FULL_MS 5000 /* the server accepts in each turn: longer, and it is not well */
 
 /** Connects to the server's listener, which may be full for a moment. */
@@ -79,7 +79,7 @@ static int connect_again(int fd, const struct sock *s)
 static void await_out(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	struct timespec limit = {.tv_nsec = AWAIT_OUT_NS};
+	struct timespec limit = {.tv_sec = AWAIT_OUT_S};
 
 	raw(SYS_ppoll, &p, 1, &limit, NULL, 0);
 }
