@@ -148,7 +148,7 @@ export function probe(ground: Ground, s: Stream, hinted = false): void {
   if (s.has(T.OWN_NAME)) {
     if (!s.isSettled(ground.now)) return
     if (!ground.names.alive(s.index, s.generation)) programGone(ground, s)
-  } else if (hinted && (s.native || !peerIsOpen(s.fd))) programGone(ground, s)
+  } else if (hinted && s.fd >= 0 && (s.native || !peerIsOpen(s.fd))) programGone(ground, s)
   // The event of a dead accepted socket's last close may be missed when threads change. The first copy closed ends the
   // record; what it still had to say, the error, others read as an end.
 }

@@ -295,3 +295,25 @@ CASE("close() while text of the peer is on its way: the peer gets a reset, then 
 	check(n == -1 && errno == EPIPE);
 	must(close(p.client));
 }
+
+CASE("72 connections wait to be accepted, each is answered and closed: none of the others is lost")
+{
+	struct sockaddr_in where;
+	int listener = tcp_listener(&where, 100), client[72], server;
+
+	for (int i = 0; i < 72; i++)
+		client[i] = tcp_dial(&where);
+	for (int i = 0; i < 72; i++) {
+		server = tcp_accept(listener);
+		send_text(server, "ok");
+		must(shutdown(server, SHUT_WR));
+		/* The order of accept() is that of connect(). */
+		expect_text(client[i], "ok");
+		expect_eof(client[i]);
+		must(close(client[i]));
+		wait_for(server, POLLHUP);
+		expect_eof(server);
+		must(close(server));
+	}
+	must(close(listener));
+}
