@@ -150,3 +150,14 @@ CASE("2,000 connections reset by linger 0: no port stays behind")
 	}
 	must(close(listener));
 }
+
+CASE("bind() gives an odd port, connect() an even one: nobody connects to himself by chance")
+{
+	for (int i = 0; i < 100; i++) {
+		struct pair p = tcp_pair();
+
+		equal(ntohs(local_name(p.server).sin_port) % 2, 1);
+		equal(ntohs(local_name(p.client).sin_port) % 2, 0);
+		close_pair(p);
+	}
+}

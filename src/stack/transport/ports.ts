@@ -10,7 +10,9 @@ import type { Address } from '../../wire/address.ts'
 /** Linux's net.ipv4.ip_local_port_range. */
 export const EPHEMERAL_FIRST = 32768
 export const EPHEMERAL_LAST = 60999
-const EPHEMERAL_COUNT = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1
+const HALF_COUNT = (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1) / 2
+const EVEN = 0
+const ODD = 1
 
 /** By whom: a socket's bind(), a listener, a connection. */
 export type Use = 'bound' | 'listening' | 'connection'
@@ -27,10 +29,15 @@ interface Entry {
 export class Ports {
   private readonly entries = new Map<number, Entry[]>()
   private readonly random: () => number
+  private readonly apart: boolean
 
-  /** `random`: 32 unpredictable bits. */
-  constructor(random: () => number) {
+  /**
+   * `random`: 32 unpredictable bits. `apart`: as Linux's TCP, where bind() gives odd ports as long as there are any and
+   * connect() even ones, so that who connects to where nobody listens any more does not connect to itself.
+   */
+  constructor(random: () => number, apart = false) {
     this.random = random
+    this.apart = apart
   }
 
   /** Takes `port` (0: any free one) for a socket. The port, or -EADDRINUSE. */
@@ -87,7 +94,7 @@ export class Ports {
    * 0: there is none.
    */
   ephemeral(isFree: (port: number) => boolean): number {
-    return this.scan(port => {
+    return this.scan(EVEN, port => {
       const list = this.entries.get(port)
       return (!list || list.every(e => e.use === 'connection')) && isFree(port)
     })
@@ -99,13 +106,18 @@ export class Ports {
   }
 
   private anyFree(): number {
-    return this.scan(port => !this.entries.has(port))
+    return this.scan(this.apart ? ODD : this.random() & 1, port => !this.entries.has(port))
   }
 
-  private scan(fits: (port: number) => boolean): number {
-    const first = (this.random() >>> 0) % EPHEMERAL_COUNT
-    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
-      const port = EPHEMERAL_FIRST + ((first + i) % EPHEMERAL_COUNT)
+  /** In one half, even or odd, from anywhere in it; then in the other. */
+  private scan(half: number, fits: (port: number) => boolean): number {
+    return this.scanHalf(half, fits) || this.scanHalf(1 - half, fits)
+  }
+
+  private scanHalf(half: number, fits: (port: number) => boolean): number {
+    const first = (this.random() >>> 0) % HALF_COUNT
+    for (let i = 0; i < HALF_COUNT; i++) {
+      const port = EPHEMERAL_FIRST + half + 2 * ((first + i) % HALF_COUNT)
       if (fits(port)) return port
     }
     return 0

@@ -130,6 +130,24 @@ t.test('Ports.bind(0) takes the last free port, then fails', async t => {
   t.equal(p.bind(A, 0, false, false), -EADDRINUSE)
 })
 
+t.test(
+  'Ports apart: bind(0) prefers odd ports, ephemeral() even ones, and each takes the others',
+  async t => {
+    const p = new Ports(() => 1, true)
+    const bound: number[] = []
+    const half = (EPHEMERAL_LAST - EPHEMERAL_FIRST + 1) / 2
+    for (let i = 0; i < half; i++) bound.push(p.bind(A, 0, false, false))
+    t.ok(bound.every(port => port % 2 === 1))
+    t.equal(p.ephemeral(() => true) % 2, 0)
+    t.equal(p.bind(A, 0, false, false) % 2, 0)
+    t.equal(
+      p.ephemeral(port => port % 2 === 1),
+      0,
+      'all odd ones are bound',
+    )
+  },
+)
+
 t.test('Ports.ephemeral() shares ports between connections, not with sockets', async t => {
   const p = ports(4)
   for (let port = EPHEMERAL_FIRST; port <= EPHEMERAL_LAST; port++)

@@ -141,7 +141,7 @@ export class Tcp implements Protocol {
     }
     this.demux = new Demux(store, capacity, this.secrets.tableKey0, this.secrets.tableKey1)
     this.listeners = new Listeners(this.secrets.tableKey0, this.secrets.tableKey1)
-    this.ports = new Ports(() => this.secrets.word())
+    this.ports = new Ports(() => this.secrets.word(), true)
     this.timers = new Timers(capacity)
     this.ready = new SlotQueue(capacity)
     this.blocked = new SlotQueue(capacity)
