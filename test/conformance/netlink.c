@@ -319,6 +319,23 @@ CASE("a dump of links: lo is 1, parts say so, DONE ends it, the kernel sends it"
 	close(fd);
 }
 
+CASE("a dump of routes: DONE comes by itself")
+{
+	int fd = route_socket();
+	struct ask a = ask(RTM_GETROUTE, NLM_F_DUMP, sizeof(struct rtmsg));
+	struct nlmsghdr *h;
+	ssize_t n;
+
+	say(fd, &a);
+	equal(hear(fd, &n)->nlmsg_type, RTM_NEWROUTE);
+	do {
+		for (h = (struct nlmsghdr *)answer; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n))
+			check(h->nlmsg_type != NLMSG_DONE);
+	} while ((h = hear(fd, &n))->nlmsg_type != NLMSG_DONE);
+	equal(n, NLMSG_LENGTH(sizeof(int)));
+	close(fd);
+}
+
 CASE("MSG_PEEK and MSG_TRUNC tell the length, a short buffer cuts")
 {
 	int fd = route_socket();

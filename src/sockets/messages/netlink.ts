@@ -276,7 +276,11 @@ class NetlinkSocket implements Kind, Listener {
     while (this.dump !== undefined && this.m.queue.length === 0) this.give(this.part(this.dump))
   }
 
-  /** As many answers as there is room for, at least one; the last part says so. */
+  /**
+   * As many answers as there is room for, at least one. The end is a part of its own, as in the kernel's dumps of
+   * routes: many programs look at the first message of a part only. Natively it is not, since there one message waits
+   * for the program at a time, and musl's getifaddrs() does not wait for the next.
+   */
   private part(dump: Dump): Uint8Array {
     const { request } = dump
     const message = (type: number, body: Uint8Array) =>
@@ -288,7 +292,8 @@ class NetlinkSocket implements Kind, Listener {
       const next =
         dump.next ??
         message(isDone ? NLMSG_DONE : answer!.value.type, isDone ? i32s(0) : answer!.value.body)
-      if (length > 0 && length + next.length > PART) {
+      const isOwnPart = isDone && !this.m.native
+      if (length > 0 && (isOwnPart || length + next.length > PART)) {
         dump.next = next
         return concat(parts)
       }
