@@ -37,11 +37,12 @@ static bool kept_by_kernel(int name)
 	}
 }
 
-/* Credentials travel on AF_UNIX only; what Linux 6.18 says on TCP. */
-static bool unix_only(int name)
+/* Credentials travel on AF_UNIX and netlink only; what Linux 6.18 says on TCP. */
+static bool lacks_credentials(const struct sock *s, int name)
 {
 	switch (name) {
 	case SO_PASSCRED:
+		return s->rec->family != AF_NETLINK;
 	case SO_PASSSEC:
 	case OPT_PASSPIDFD:
 	case OPT_PASSRIGHTS:
@@ -197,7 +198,7 @@ static int sock_getsockopt(int fd, const struct sock *s, int level, int name, vo
 	n = room_for(len);
 	if (n < 0)
 		return n;
-	if (unix_only(name))
+	if (lacks_credentials(s, name))
 		return -EOPNOTSUPP;
 	switch (name) {
 	case SO_TYPE:
@@ -328,7 +329,7 @@ static int sock_setsockopt(int fd, const struct sock *s, int level, int name, co
 		return -EINVAL;
 	if (unreadable(val, sizeof(int)))
 		return -EFAULT;
-	if (unix_only(name))
+	if (lacks_credentials(s, name))
 		return -EOPNOTSUPP;
 	switch (name) {
 	case SO_ATTACH_FILTER:

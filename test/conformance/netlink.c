@@ -493,6 +493,42 @@ CASE("options: memberships, flags, what there is not")
 	close(fd);
 }
 
+CASE("SO_PASSCRED: what the kernel says has its credentials, zeros")
+{
+	union {
+		struct cmsghdr head;
+		char text[CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec iov = {.iov_base = answer, .iov_len = sizeof(answer)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	int fd = route_socket(), value = 5;
+	struct ask a = ask(NLMSG_NOOP, NLM_F_ACK, 0);
+	socklen_t len = sizeof(value);
+	struct ucred cred;
+
+	must(getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &value, &len));
+	equal(value, 0);
+	value = 5;
+	must(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &value, sizeof(value)));
+	must(getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &value, &len));
+	equal(len, sizeof(value));
+	equal(value, 1);
+	say(fd, &a);
+	must(recvmsg(fd, &msg, 0));
+	equal(msg.msg_controllen, sizeof(control));
+	equal(control.head.cmsg_level, SOL_SOCKET);
+	equal(control.head.cmsg_type, SCM_CREDENTIALS);
+	equal(control.head.cmsg_len, CMSG_LEN(sizeof(cred)));
+	memcpy(&cred, CMSG_DATA(&control.head), sizeof(cred));
+	equal(cred.pid, 0);
+	equal(cred.uid, 0);
+	equal(cred.gid, 0);
+	close(fd);
+}
+
 CASE("connect() to the kernel; write() is a request")
 {
 	int fd = route_socket();

@@ -54,6 +54,10 @@ export const AF_NETLINK = 16
 export const NETLINK_ROUTE = 0
 export const NETLINK_SOCK_DIAG = 4
 const SOL_NETLINK = 270
+const SO_PASSCRED = 16
+const SCM_CREDENTIALS = 2
+/** struct ucred. */
+const UCRED_LEN = 12
 
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_DROP_MEMBERSHIP = 2
@@ -86,6 +90,7 @@ const GROUPS = KIND_COLUMNS + 6
 const DUMPING = KIND_COLUMNS + 9
 /** Has a port id, which T.PORT is. */
 const HAS_ID = KIND_COLUMNS + 8
+const PASSCRED = KIND_COLUMNS + 10
 
 /** RTNLGRP_MAX and, of sock_diag, SKNLGRP_MAX. */
 const MOST_GROUPS: Readonly<Record<number, number>> = {
@@ -260,6 +265,8 @@ class NetlinkSocket implements Kind, Listener {
     outbound.view.setUint16(at, AF_NETLINK, true)
     outbound.view.setUint32(at + 8, group === 0 || group > 32 ? 0 : 1 << (group - 1), true)
     if (m.options[PKTINFO] !== 0) outbound.controlInt(SOL_NETLINK, NETLINK_PKTINFO, group)
+    // The kernel's: pid, uid and gid are zeros.
+    if (m.options[PASSCRED] !== 0) outbound.control(SOL_SOCKET, SCM_CREDENTIALS, UCRED_LEN)
     if (deliver(ground, m, bytes, 0, wanted)) return true
     if (m.options[NO_ENOBUFS] === 0) deliverError(ground, m, ENOBUFS)
     return false
@@ -362,6 +369,11 @@ class NetlinkSocket implements Kind, Listener {
   setOption(call: Call): number | undefined {
     const { m } = this
     const [level, name] = call.arg
+    if (level === SOL_SOCKET && name === SO_PASSCRED) {
+      if (call.length < 4) return -EINVAL
+      m.options[PASSCRED] = Number(intOf(call) !== 0)
+      return 0
+    }
     if (level === SOL_SOCKET) return setIpOption(m, NOWHERE, call)
     if (level !== SOL_NETLINK) return -ENOPROTOOPT
     if (call.arg[2] < 0) return -EINVAL
@@ -379,6 +391,7 @@ class NetlinkSocket implements Kind, Listener {
   getOption(call: Call): number | undefined {
     const { m } = this
     const [level, name] = call.arg
+    if (level === SOL_SOCKET && name === SO_PASSCRED) return giveInt(call, m.options[PASSCRED])
     if (level === SOL_SOCKET) return getIpOption(m, call)
     if (level !== SOL_NETLINK) return -ENOPROTOOPT
     if (call.arg[2] < 0) return -EINVAL
