@@ -176,8 +176,11 @@ class StackThread {
     const why = fresh
       ? (configuration.refusal(net, this.#plug?.sink.mtu ?? Infinity) ?? late)
       : undefined
-    if (why === undefined) this.#tell({ type: 'ready', obtained: configuration.obtained })
-    else this.#tell({ type: 'refused', why })
+    if (why !== undefined) return this.#tell({ type: 'refused', why })
+    // The change that brought it may not have been taken yet; the program may ask for names at once.
+    const { obtained } = configuration
+    this.#services.configure(obtained)
+    this.#tell({ type: 'ready', obtained })
   }
 
   #tellConfiguration(): void {

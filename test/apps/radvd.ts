@@ -61,7 +61,8 @@ t.test('--ip6 auto: what a router says becomes addresses, routes and names', { s
     RDNSS fd07::53 fd07::54 {};
     DNSSL a.lab b.lab {};`,
   )
-  const { program, capture } = lab.run('--ip6', 'auto', '--mac', '02:00:00:00:07:07', 'cat')
+  const words = ['--ip6', 'auto', '--mac', '02:00:00:00:07:07', 'cat', '/etc/resolv.conf', '-']
+  const { program, capture } = lab.run(...words)
   const said = await lab.obtained(program)
   t.match(said, ' fd07::ff:fe00:707/64 ')
   t.match(said, ' fd08::ff:fe00:707/64 ')
@@ -79,6 +80,8 @@ t.test('--ip6 auto: what a router says becomes addresses, routes and names', { s
   t.match(await lab.host.run('ping', '-c', '2', '-i', '0.2', 'fd07::ff:fe00:707'), / 2 received/)
   program.child.stdin!.end()
   t.equal((await program.ends()).status, 0)
+  const told = 'nameserver fd07::53\nnameserver fd07::54\nsearch a.lab b.lab\n'
+  t.equal(program.stdout, told, 'at its start, too')
   t.equal(dissect(capture, 'icmpv6', 'icmpv6.type').wrong, '')
 })
 
