@@ -140,7 +140,8 @@ export function addresses({ ipv4, ipv6 }: Stack, now: number): AddressView[] {
       secondary: all.slice(0, i).some(first => isSameNetwork(first, entry)),
     })),
     loopbackAddress(LOOPBACK_V6, 128),
-    ...ipv6.addresses.all.map(own),
+    // Linux lists addresses of wider scope first: many programs take the first one.
+    ...ipv6.addresses.all.map(own).sort((a, b) => a.scope - b.scope),
   ]
 }
 

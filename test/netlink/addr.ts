@@ -111,6 +111,14 @@ for (const [name, wish, flags, said, want] of [
     t.same(list(stack), want ?? ['10.0.0.5/24', 'fd00::5/64'])
   })
 
+t.test('IPv6 addresses of wider scope come first', async t => {
+  const listed = addresses(node(), 0).filter(a => a.index === 2 && !a.address.isV4)
+  t.same(
+    listed.map(a => a.origin),
+    ['static', 'link-local'],
+  )
+})
+
 t.test('RTM_NEWADDR with lifetimes: dynamic, deprecated, gone', async t => {
   const stack = node()
   const wish = addressWish('10.7.0.5/16', 2, attribute(6, i32s(10, 20, 0, 0)))
