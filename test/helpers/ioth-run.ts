@@ -1,6 +1,6 @@
 // Runs programs under ioth-run, and the same programs without it, each test file on networks of its own.
 import { spawn, type SpawnOptions } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -28,10 +28,43 @@ export interface Options extends SpawnOptions {
 /** A runtime directory that goes with the test, and the environment that names it. */
 export function runtime(t: Test): NodeJS.ProcessEnv {
   const dir = mkdtempSync(join(tmpdir(), 'ioth-test-'))
-  t.teardown(() => remove(dir, 50))
+  t.teardown(() => {
+    const failures = stackFailures(dir)
+    return remove(dir, 50).then(() => {
+      if (failures.length > 0) throw new Error(failures.join('\n'))
+    })
+  })
   const env: NodeJS.ProcessEnv = { ...process.env, XDG_RUNTIME_DIR: dir, IOTH_SWITCH_LINGER: '100' }
   for (const name of ['NODE_OPTIONS', 'IOTH_MODE', 'LD_PRELOAD']) Reflect.deleteProperty(env, name)
   return env
+}
+
+/** A stack whose thread fails goes on with another one: programs may not see it, its log does. */
+function stackFailures(dir: string): string[] {
+  const texts = namesUnder(dir)
+    .filter(name => /(^|\/|\.)log$/.test(name))
+    .map(name => textOf(join(dir, name)))
+  const failures = texts.flatMap(text => text.match(/^stack thread: .*(\n +at .*)*/gm) ?? [])
+  return failures.filter(failure => !failure.includes('thrown as a test asked'))
+}
+
+/** Again, if a directory goes meanwhile. */
+function namesUnder(dir: string): string[] {
+  for (;;)
+    try {
+      return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || !existsSync(dir)) throw error
+    }
+}
+
+/** Nothing, if it is gone meanwhile. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /** A stack that is ending may leave its log meanwhile. */
