@@ -73,15 +73,23 @@ const refuse = (what: string, why: string): never => {
 
 /** `10.0.0.5`, `10.0.0.5/24`, `fd00::5/64`: an address of ours. */
 export function parseOwnAddress(what: string, text: string): string {
-  const prefix =
-    parsePrefix(text, 24, 64) ??
-    refuse(what, 'not an IP address (write 10.0.0.5, 10.0.0.5/24 or fd00::5/64)')
+  const prefix = parsePrefix(text, 24, 64) ?? refuseNoPrefix(what, text)
   const { address, prefixLength } = prefix
-  if (prefixLength === 0) refuse(what, `the prefix length is 1 to ${address.isV4 ? 32 : 128}`)
+  if (prefixLength === 0) refusePrefixLength(what, address)
   if (address.isV4 && text.includes(':')) refuse(what, 'write an IPv4 address as 10.0.0.5')
   const why = unfitForHost(address) ?? unfitInPrefix(prefix)
   if (why !== undefined) refuse(what, why)
   return formatPrefix(prefix)
+}
+
+const refusePrefixLength = (what: string, { isV4 }: Address): never =>
+  refuse(what, `the prefix length is 1 to ${isV4 ? 32 : 128}`)
+
+function refuseNoPrefix(what: string, text: string): never {
+  const [, host] = /^(.*)\/\d+$/.exec(text) ?? []
+  const address = host === undefined ? undefined : parseAddress(host)
+  if (address !== undefined) return refusePrefixLength(what, address)
+  return refuse(what, 'not an IP address (write 10.0.0.5, 10.0.0.5/24 or fd00::5/64)')
 }
 
 /** Why no host may have this address (RFC 1122 section 3.2.1.3, RFC 4291 section 2), if so. */

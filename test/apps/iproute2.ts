@@ -33,8 +33,8 @@ t.test('ip -j addr', async t => {
   })
   t.match(eth0.addr_info, [
     { local: '10.0.0.5', prefixlen: 24, broadcast: '10.0.0.255', scope: 'global', label: 'eth0' },
-    { local: /^fe80::/, prefixlen: 64, scope: 'link' },
     { local: 'fd00::5', prefixlen: 64, scope: 'global', valid_life_time: 4294967295 },
+    { local: /^fe80::/, prefixlen: 64, scope: 'link' },
   ])
 })
 

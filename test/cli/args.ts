@@ -109,7 +109,7 @@ for (const [line, sentence] of [
   ['--ip 10.0.0 x', /^cannot use --ip "10\.0\.0": not an IP address/],
   ['--ip 10.0.0.256 x', /^cannot use --ip "10\.0\.0\.256": not an IP address/],
   ['--ip 10.0.0.05 x', /not an IP address/],
-  ['--ip 10.0.0.5/33 x', /not an IP address/],
+  ['--ip 10.0.0.5/33 x', /the prefix length is 1 to 32/],
   ['--ip 10.0.0.5/ x', /not an IP address/],
   ['--ip 10.0.0.5/24/1 x', /not an IP address/],
   ['--ip 10.0.0.5/0 x', /^cannot use --ip "10\.0\.0\.5\/0": the prefix length is 1 to 32/],

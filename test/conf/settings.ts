@@ -26,7 +26,7 @@ for (const [text, want] of [
 
 for (const [text, why] of [
   ['10.0.0', /^cannot use x: not an IP address \(write 10\.0\.0\.5/],
-  ['fd00::5/129', /not an IP address/],
+  ['fd00::5/129', /the prefix length is 1 to 128/],
   ['fd00::5/0', /the prefix length is 1 to 128/],
   ['10.0.0.5/0', /the prefix length is 1 to 32/],
   ['::ffff:10.0.0.5', /write an IPv4 address as/],
