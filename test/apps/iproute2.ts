@@ -216,6 +216,7 @@ until grep -q NEIGH "$XDG_RUNTIME_DIR/monitor"; do
   ip neigh del 10.0.0.7 dev eth0; ip neigh add 10.0.0.7 lladdr 02:00:00:00:00:07 dev eth0 nud stale; sleep 0.05
 done
 ip addr add 10.7.0.5/16 dev eth0; ip addr del 10.7.0.5/16 dev eth0; ip link set eth0 mtu 1400
+n=0; until grep -q 'mtu 1400' "$XDG_RUNTIME_DIR/monitor" || [ $((n += 1)) -gt 100 ]; do sleep 0.05; done
 kill $monitor; wait $monitor 2>/dev/null; cat "$XDG_RUNTIME_DIR/monitor"; rm "$XDG_RUNTIME_DIR/monitor"`,
   )
   for (const line of [
