@@ -149,6 +149,7 @@ for dst in ('239.1.2.3', '239.1.2.9', '255.255.255.255', '10.0.0.255'): r.sendto
   const texts = () => s.got.map(({ text }) => text).filter(text => !text.startsWith('to '))
   await until('all have come', () => texts().length >= 3)
   t.same(texts(), ['239.1.2.3', '255.255.255.255', '10.0.0.255'])
+  await until('it has said so', () => (kernel.stdout.match(/True|False/g) ?? []).length >= 3)
   t.equal((kernel.stdout.match(/True/g) ?? []).length, 3)
 })
 
