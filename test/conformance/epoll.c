@@ -376,7 +376,7 @@ static int refused_udp(void)
 	must(bind_to(holder, &where));
 	where = local_name(holder);
 	must(close(holder));
-	sleep_ms(20);
+	sleep_ms(500);
 	must(connect_to(fd, &where));
 	return fd;
 }
